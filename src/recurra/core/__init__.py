@@ -1,0 +1,1 @@
+"""Floor 1: the types that everything passes through."""
