@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -117,6 +117,10 @@ class Task(Protocol):
     @property
     def spec(self) -> TaskSpec:
         """What a model may know."""
+
+    @property
+    def monitor(self) -> tuple[str, Literal["min", "max"]]:
+        """The report tag that chooses the best checkpoint, and whether less or more of it is better."""
 
     def loss(self, prediction: Any, batch: Batch) -> LossSum:
         """Summed loss of raw model output against the batch's targets."""

@@ -1,0 +1,71 @@
+"""`train` and `finetune`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from recurra.cli.app import RunFlags
+from recurra.core.config import parse_overrides
+from recurra.core.errors import ConfigError, did_you_mean
+from recurra.recipes import FINETUNE_RECIPES, RECIPES
+from recurra.runs import Run, RunConfig, load, override, read_run_config, train
+from recurra.runs.folder import read_config
+from recurra.training import InterruptedRun
+
+
+def run_train(recipe: str | None, overrides: Sequence[str], flags: RunFlags) -> None:
+    """Resolve recipe, run file and overrides to one config, and train."""
+    if recipe is not None and "=" in recipe:
+        recipe, overrides = None, (recipe, *overrides)
+    given = _collect(overrides, flags)
+    if recipe is None:
+        if not flags.resume or flags.out is None:
+            raise ConfigError(f"name a recipe or a run file: {', '.join(RECIPES)} (or --resume --out FOLDER).")
+        config = override(read_config(Path(flags.out)), given)
+    elif recipe.endswith((".yaml", ".yml")):
+        config = read_run_config(Path(recipe), given)
+    elif recipe in RECIPES:
+        config = override(RECIPES[recipe](), given)
+    else:
+        raise ConfigError(f"no recipe `{recipe}`.{did_you_mean(recipe, RECIPES)} A run file ends in .yaml.")
+    _run(config, Path(flags.out or f"runs/{Path(recipe or 'run').stem}"), flags)
+
+
+def run_finetune(start: str, task: str, overrides: Sequence[str], flags: RunFlags) -> None:
+    """Build the fine-tuning config from the pretrained model's, and train."""
+    if task not in FINETUNE_RECIPES:
+        raise ConfigError(f"no task `{task}` to fine-tune for.{did_you_mean(task, FINETUNE_RECIPES)}")
+    pretrained = load(start)
+    given = _collect(overrides, flags)
+    config = override(FINETUNE_RECIPES[task](start, pretrained.config), given)
+    _run(config, Path(flags.out or f"runs/finetune-{Path(start).name}"), flags)
+
+
+def _collect(overrides: Sequence[str], flags: RunFlags) -> dict[str, Any]:
+    """Overrides and flags as dotted values."""
+    given = parse_overrides(overrides)
+    for split in ("train", "valid", "test"):
+        if (path := getattr(flags.data, split)) is not None:
+            given[f"data.{split}"] = path
+    if flags.seed is not None:
+        given["seed"] = flags.seed
+    return given
+
+
+def _run(config: RunConfig, out: Path, flags: RunFlags) -> None:
+    def say(text: str) -> None:
+        if not flags.quiet:
+            print(text, file=sys.stderr, flush=True)
+
+    try:
+        saved = train(Run(config=config, out=out, resume=flags.resume, quiet=flags.quiet, say=say))
+    except InterruptedRun as stop:
+        raise KeyboardInterrupt(f"{stop}; saved. Go on with: recurra train --resume --out {out}") from stop
+    if not saved.metrics:
+        return  # not the main process of several
+    if flags.json:
+        print(json.dumps({"out": str(out), **saved.metrics}, ensure_ascii=False))

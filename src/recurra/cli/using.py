@@ -1,0 +1,128 @@
+"""`evaluate`, `predict` and `generate`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any
+
+from recurra.core.config import parse, parse_overrides
+from recurra.core.errors import ConfigError, DataError
+from recurra.core.files import write_text
+from recurra.data import DataConfig, choose_columns, read_records
+from recurra.runs import SavedModel, load
+
+_CHUNK = 1024
+"""Texts that are predicted together; memory stays flat on files of any length."""
+
+
+def run_evaluate(model: str, data: str, overrides: Sequence[str], as_json: bool) -> None:
+    """Print the metrics of a file."""
+    saved = load(model)
+    metrics = saved.evaluate_split(saved.task.read(data, _data_config(overrides)))[0]
+    if as_json:
+        print(json.dumps(metrics, ensure_ascii=False))
+        return
+    width = max(len(tag) for tag in metrics)
+    for tag, value in metrics.items():
+        print(f"{tag:<{width}}  {value:.4f}")
+
+
+def run_predict(model: str, file: str | None, overrides: Sequence[str], out: str | None, as_json: bool) -> None:
+    """Print a prediction a line: TAB-separated (label, probability, text), or JSON."""
+    saved = load(model)
+    if file is not None and "=" in file:
+        file, overrides = None, (file, *overrides)
+    texts = _texts(file, _data_config(overrides), saved)
+    if out is not None:
+        lines = [line for chunk in _predicted(saved, texts, as_json) for line in chunk]
+        write_text(Path(out), "".join(line + "\n" for line in lines))
+        return
+    for chunk in _predicted(saved, texts, as_json):
+        for line in chunk:
+            print(line, flush=file in (None, "-"))
+
+
+def run_generate(model: str, prompt: str, samples: int, seed: int | None, options: dict[str, Any]) -> None:
+    """Stream samples to the terminal."""
+    if samples < 1:
+        raise ConfigError(f"--samples is {samples}: at least 1 is wanted.")
+    saved = load(model)
+    for number in range(samples):
+        own_seed = None if seed is None else seed + number
+        pieces = saved.generate_stream(prompt, seed=own_seed, **options)
+        first = next(pieces, "")
+        print(prompt + first, end="", flush=True)
+        for piece in pieces:
+            print(piece, end="", flush=True)
+        print("\n" + "-" * 40 if number + 1 < samples else "")
+
+
+def _data_config(overrides: Sequence[str]) -> DataConfig:
+    """Only options of `data` make sense here."""
+    given = parse_overrides(overrides)
+    for key in given:
+        if not key.startswith("data."):
+            raise ConfigError(f"`{key}`: only data.* options, which say how a file is read, can be given here.")
+    return parse(DataConfig, {key.removeprefix("data."): value for key, value in given.items()})
+
+
+def _texts(file: str | None, data: DataConfig, saved: SavedModel) -> Iterator[str]:
+    if file is None or file == "-":
+        yield from _lines(sys.stdin.buffer, data.encoding, "stdin")
+        return
+    path = Path(file)
+    name = path.name.removesuffix(".gz")
+    if data.format in ("csv", "tsv", "jsonl") or (data.format == "auto" and name.endswith((".csv", ".tsv", ".jsonl"))):
+        records = read_records(file, data)
+        named = data.text_column if data.text_column is not None else _column_of(saved, records.columns)
+        choice = choose_columns(records, named, None, want_label=False)
+        for record in records:
+            yield choice.text_of(record)
+        return
+    if not path.is_file():
+        raise DataError(f"{file}: no such file.")
+    with path.open("rb") as stream:
+        yield from _lines(stream, data.encoding, file)
+
+
+def _column_of(saved: SavedModel, columns: Sequence[str]) -> str | None:
+    """The text column of the training file, if this file has it too."""
+    name = getattr(saved.task, "columns", {}).get("text")
+    return name if name is not None and set(name.split("+")) <= set(columns) else None
+
+
+def _lines(stream: IO[bytes], encoding: str, where: str) -> Iterator[str]:
+    for number, line in enumerate(stream, start=1):
+        try:
+            yield line.decode(encoding).rstrip("\r\n")
+        except UnicodeDecodeError as error:
+            raise DataError(
+                f"{where}:{number}: byte 0x{line[error.start]:02x} at column {error.start + 1} is not {encoding}; "
+                "name the file's encoding, for example data.encoding=latin-1 or data.encoding=gb18030."
+            ) from error
+        except LookupError as error:
+            raise ConfigError(f"`data.encoding`: no such encoding `{encoding}`.") from error
+
+
+def _predicted(saved: SavedModel, texts: Iterator[str], as_json: bool) -> Iterator[list[str]]:
+    size = 1 if not as_json and sys.stdin.isatty() else _CHUNK
+    while chunk := list(islice(texts, size)):
+        rows = saved.predict_readable(chunk)
+        yield [_line(text, row, as_json) for text, row in zip(chunk, rows, strict=True)]
+
+
+def _line(text: str, row: dict[str, Any], as_json: bool) -> str:
+    if as_json:
+        return json.dumps({"text": text, **row}, ensure_ascii=False)
+    cells: list[str] = []
+    for key, value in row.items():
+        if key == "labels":
+            cells.append(",".join(value))
+        elif key != "probabilities":
+            cells.append(f"{value:.4f}" if isinstance(value, float) else str(value))
+    return "\t".join([*cells, " ".join(text.split())])
+

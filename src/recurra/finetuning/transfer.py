@@ -1,0 +1,62 @@
+"""Carry a pretrained encoder over to another model, by parameter name, and say what was carried."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from recurra.core.config import Config
+from recurra.core.errors import ModelFileError
+
+
+class FinetuneConfig(Config):
+    """Where a fine-tuned model starts (Howard and Ruder 2018, ULMFiT)."""
+
+    start: str = Field(description="folder of a saved language model")
+    adapt_epochs: int = Field(0, ge=0, description="epochs of language modelling on the target's texts first")
+    adapt_learning_rate: float = Field(1e-3, gt=0, description="top rate of that stage")
+
+
+class Transfer(NamedTuple):
+    """What happened to the source's parameters."""
+
+    matched: list[str]
+    new: list[str]
+    dropped: list[str]
+
+    def sentence(self) -> str:
+        """For the person who waits."""
+        new = f"; new: {', '.join(sorted({name.split('.')[0] for name in self.new}))}" if self.new else ""
+        dropped = f"; left behind: {', '.join(sorted({name.split('.')[0] for name in self.dropped}))}" if self.dropped else ""
+        return f"{len(self.matched)} tensors of the pretrained encoder taken over{new}{dropped}"
+
+
+@torch.no_grad()
+def transfer_encoder(source: Mapping[str, Tensor], target: nn.Module) -> Transfer:
+    """Copy every parameter `encoder.*` of `source` into `target`.
+
+    Args:
+        source: tensors of a saved language model.
+        target: a model whose encoder has the same sizes.
+    Raises:
+        ModelFileError: an encoder parameter is missing or of another shape.
+    """
+    own = target.state_dict(keep_vars=True)
+    matched = []
+    for name, tensor in own.items():
+        if not name.startswith("encoder."):
+            continue
+        if name not in source or source[name].shape != tensor.shape:
+            found = tuple(source[name].shape) if name in source else "nothing"
+            raise ModelFileError(
+                f"the pretrained model gives {found} for `{name}`, and {tuple(tensor.shape)} is wanted. Leave the encoder's "
+                "options (embedding_dim, cell, hidden_size, num_layers) as the pretrained model has them."
+            )
+        tensor.copy_(source[name])
+        matched.append(name)
+    new = [name for name in own if name not in matched]
+    return Transfer(matched, new, [name for name in source if name not in matched])

@@ -1,0 +1,36 @@
+"""Recipes for text classification from scratch."""
+
+from __future__ import annotations
+
+from recurra.data import VocabularyConfig
+from recurra.layers import DropoutConfig
+from recurra.models import TextClassifierConfig
+from recurra.runs import RunConfig
+from recurra.tasks import TextClassificationConfig
+from recurra.training import TrainingConfig
+from recurra.training.optimizer import AdamWConfig
+from recurra.training.schedule import OneCycleConfig
+
+
+def text_classifier() -> RunConfig:
+    """Words, a bidirectional LSTM, concatenated pooling."""
+    return RunConfig(
+        task=TextClassificationConfig(vocabulary=VocabularyConfig(kind="word", lowercase=True, min_frequency=2)),
+        model=TextClassifierConfig(
+            embedding_dim=100,
+            hidden_size=128,
+            bidirectional=True,
+            dropout=DropoutConfig(input=0.4),
+            head_dropout=0.4,
+        ),
+        optimizer=AdamWConfig(learning_rate=2e-3, clip_norm=1.0),
+        schedule=OneCycleConfig(),
+        training=TrainingConfig(epochs=8, batch_size=64),
+    )
+
+
+def text_classifier_small() -> RunConfig:
+    """The same with an eighth of the weights, for a quick first look."""
+    config = text_classifier()
+    model = config.model.model_copy(update={"embedding_dim": 50, "hidden_size": 48})
+    return config.model_copy(update={"model": model, "training": TrainingConfig(epochs=5, batch_size=64)})

@@ -1,0 +1,43 @@
+"""Recipes that start from a saved language model."""
+
+from __future__ import annotations
+
+from recurra.finetuning import FinetuneConfig
+from recurra.models import TextClassifierConfig
+from recurra.runs import RunConfig
+from recurra.tasks import TextClassificationConfig
+from recurra.training import TrainingConfig
+from recurra.training.optimizer import AdamWConfig
+from recurra.training.schedule import ConstantConfig, SlantedTriangularConfig
+
+
+def finetune_classifier(start: str, pretrained: RunConfig) -> RunConfig:
+    """A classifier on a language model's encoder, in ULMFiT's manner (Howard and Ruder 2018).
+
+    Args:
+        start: folder of the saved language model.
+        pretrained: its config; encoder and vocabulary options are taken from it.
+    """
+    source = pretrained.model.model_dump()
+    shared = {name: source[name] for name in TextClassifierConfig.model_fields if name in source and name != "kind"}
+    return RunConfig(
+        task=TextClassificationConfig(vocabulary=pretrained.task.vocabulary),
+        model=TextClassifierConfig(**shared, head_size=50, head_dropout=0.2),
+        optimizer=AdamWConfig(learning_rate=4e-3, beta1=0.8, discriminative=2.6, unfreeze_epochs=1, clip_norm=1.0),
+        schedule=SlantedTriangularConfig(),
+        training=TrainingConfig(epochs=6, batch_size=32),
+        finetune=FinetuneConfig(start=start),
+    )
+
+
+def finetune_language_model(start: str, pretrained: RunConfig) -> RunConfig:
+    """The same language model, trained further on other text with discriminative rates."""
+    rate = pretrained.optimizer.learning_rate / 4
+    return pretrained.model_copy(
+        update={
+            "optimizer": pretrained.optimizer.model_copy(update={"learning_rate": rate, "discriminative": 2.6}),
+            "schedule": SlantedTriangularConfig() if pretrained.training.epochs > 1 else ConstantConfig(),
+            "training": pretrained.training.model_copy(update={"epochs": 3, "max_updates": None}),
+            "finetune": FinetuneConfig(start=start),
+        }
+    )

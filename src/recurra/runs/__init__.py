@@ -1,0 +1,7 @@
+"""Floor 7: from a config to a run folder, and from a folder to a model that predicts."""
+
+from recurra.runs.config import RunConfig, override, read_run_config
+from recurra.runs.saved import SavedModel, load
+from recurra.runs.train import Run, train
+
+__all__ = ["Run", "RunConfig", "SavedModel", "load", "override", "read_run_config", "train"]

@@ -1,0 +1,63 @@
+"""The model card: what a saved model is, what it was trained on, how well it does, how to use it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from recurra.core.config import to_yaml
+from recurra.runs.config import RunConfig
+from recurra.tasks import FileTask
+
+
+def model_card(config: RunConfig, task: FileTask, metrics: dict[str, Any]) -> str:
+    """Markdown; `metrics` as `SavedModel.metrics`."""
+    use = (
+        'print(model.generate("Once", max_length=200, temperature=0.8))'
+        if config.task.kind == "language-modelling"
+        else 'print(model.predict(["a text"]), model.predict_proba(["a text"]))'
+    )
+    start = f"\nFine-tuned from `{config.finetune.start}`.\n" if config.finetune is not None else ""
+    return f"""---
+library_name: recurra
+tags: [recurrent-neural-network, {config.task.kind}]
+---
+# {config.task.kind}: {config.model.cell.kind}, {config.model.hidden_size} units, {config.model.num_layers} layer(s)
+{start}
+Trained on `{config.data.train}` with seed {config.seed}.
+
+## Results
+
+{_table(metrics)}
+
+## Use
+
+```python
+import recurra
+
+model = recurra.load("FOLDER")
+{use}
+```
+
+## Configuration
+
+```yaml
+{to_yaml(config).strip()}
+```
+
+## Limits
+
+The figures above hold for text like that of the named files. The vocabulary has {task.spec.input_size:,} entries, fitted
+on the training part; what it does not know becomes the unknown token.
+"""
+
+
+def _table(metrics: dict[str, Any]) -> str:
+    rows = [(name, values) for name, values in metrics.items() if name != "baselines" and values]
+    rows += [(f"baseline: {name}", values) for name, values in metrics.get("baselines", {}).items()]
+    tags = [tag for tag in dict.fromkeys(tag for _, values in rows for tag in values) if "/" not in tag]
+    if not rows:
+        return "Not evaluated."
+    lines = ["| | " + " | ".join(tags) + " |", "|---" * (len(tags) + 1) + "|"]
+    for name, values in rows:
+        lines.append(f"| {name} | " + " | ".join(f"{values[tag]:.4f}" if tag in values else "" for tag in tags) + " |")
+    return "\n".join(lines)

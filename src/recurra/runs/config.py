@@ -1,0 +1,60 @@
+"""A run as one typed value: what to learn, with what, from what, for how long."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from recurra.core.config import Config, apply_overrides, parse, read_yaml
+from recurra.data import DataConfig
+from recurra.finetuning import FinetuneConfig
+from recurra.models import ModelConfig
+from recurra.tasks import TaskConfig
+from recurra.training import OptimizerConfig, ScheduleConfig, TrainingConfig
+from recurra.training.optimizer import AdamWConfig
+from recurra.training.schedule import CosineConfig
+
+MODEL_OF_TASK = {"language-modelling": "language-model", "text-classification": "text-classifier"}
+
+
+class RunConfig(Config):
+    """Everything that decides a run's numbers."""
+
+    task: TaskConfig
+    model: ModelConfig
+    optimizer: OptimizerConfig = AdamWConfig(clip_norm=1.0)
+    schedule: ScheduleConfig = CosineConfig()
+    training: TrainingConfig = TrainingConfig()
+    data: DataConfig = DataConfig()
+    finetune: FinetuneConfig | None = Field(None, description="start from a saved language model")
+    seed: int = Field(0, ge=0, description="of weights, shuffling, dropout and random splits")
+
+    @model_validator(mode="after")
+    def _model_fits_task(self) -> RunConfig:
+        wanted = MODEL_OF_TASK[self.task.kind]
+        if self.model.kind != wanted:
+            raise ValueError(f"task {self.task.kind} needs model.kind={wanted}, not {self.model.kind}")
+        return self
+
+
+def read_run_config(path: Path, overrides: Mapping[str, Any]) -> RunConfig:
+    """A RunConfig from a YAML file with overrides on top.
+
+    Raises:
+        ConfigError: names the file, line and option of each fault.
+    """
+    values, lines = read_yaml(path)
+    kept = {key: line for key, line in lines.items() if key not in overrides}
+    return parse(RunConfig, apply_overrides(values, overrides), source=str(path), lines=kept)
+
+
+def override(config: RunConfig, overrides: Mapping[str, Any]) -> RunConfig:
+    """The config with dotted overrides, for example {"model.hidden_size": 512}.
+
+    Raises:
+        ConfigError: an unknown option, or a value that does not fit.
+    """
+    return parse(RunConfig, apply_overrides(config.model_dump(mode="json"), overrides)) if overrides else config

@@ -1,0 +1,84 @@
+"""A run folder: who may write into it, and what stands in it besides checkpoints."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import recurra
+from recurra.core.config import to_yaml
+from recurra.core.errors import ConfigError, OutputError
+from recurra.core.files import require_writable, write_json, write_text
+from recurra.runs.config import RunConfig, read_run_config
+
+
+def open_folder(out: Path, config: RunConfig, resume: bool) -> None:
+    """Make the folder of a new run, or prove that it is the folder of this very run.
+
+    Raises:
+        OutputError: it holds something and `resume` is not asked for; or it can't be written.
+        ConfigError: it is the folder of a run with other options.
+    """
+    if resume:
+        require_same_config(out, config)
+        require_writable(out)
+        return
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        holds = "holds a run already" if (out / "config.yaml").exists() else "is not empty"
+        raise OutputError(f"{out} {holds}, and nothing is overwritten. Choose another --out, or go on with --resume.")
+    require_writable(out)
+    write_text(out / "config.yaml", to_yaml(config))
+    write_json(out / "environment.json", environment())
+
+
+def read_config(out: Path) -> RunConfig:
+    """The config of the run in a folder.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if not (out / "config.yaml").is_file():
+        raise ConfigError(f"{out}: no run to resume there (config.yaml is missing). Start one without --resume.")
+    return read_run_config(out / "config.yaml", {})
+
+
+def require_same_config(out: Path, config: RunConfig) -> None:
+    """Check that a run folder was made by this config.
+
+    Raises:
+        ConfigError: names the options that differ.
+    """
+    stored, given = _flat(read_config(out).model_dump(mode="json")), _flat(config.model_dump(mode="json"))
+    differing = [key for key in sorted({*stored, *given}) if stored.get(key) != given.get(key)]
+    if differing:
+        shown = "; ".join(f"{key}: {stored.get(key)} there, {given.get(key)} now" for key in differing[:5])
+        raise ConfigError(
+            f"{out} holds a run of another config ({shown}). Resume without these options, or choose another --out."
+        )
+
+
+def environment() -> dict[str, Any]:
+    """Versions and devices that the numbers of a run depend on."""
+    return {
+        "recurra": recurra.__version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "platform": platform.platform(),
+        "processor": platform.machine(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "cuda": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+    }
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat

@@ -1,0 +1,273 @@
+"""A saved model: a folder of JSON and safetensors that `recurra.load` turns into an object that predicts.
+
+    config.json  model.safetensors  vocabulary.json  [labels.json]  metrics.json  README.md
+
+Nothing is unpickled; every file is checked, and a damaged one is named.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+import recurra
+from recurra.core.batch import InputKind, Resolution, TaskSpec
+from recurra.core.config import parse
+from recurra.core.errors import ConfigError, DataError, ModelFileError
+from recurra.core.files import write_folder
+from recurra.data import DataConfig
+from recurra.decoding import SamplingConfig, sample
+from recurra.models import MODELS
+from recurra.runs.card import model_card
+from recurra.runs.config import RunConfig
+from recurra.tasks import TASKS, FileTask, LanguageModelling, StreamOptions, TextClassification
+from recurra.training.checkpoint import load_model_tensors, model_tensors
+from recurra.training.evaluation import run_over
+
+FORMAT = 1
+
+
+class SavedModel:
+    """A trained model with all that it needs to take files and texts.
+
+    Attributes:
+        config: of the run that made it.
+        task: with vocabulary and labels.
+        model: the network, in evaluation mode.
+        metrics: as they were measured when it was made: {"valid": {...}, "test": {...}, "baselines": {...}}.
+    """
+
+    def __init__(self, config: RunConfig, task: FileTask, model: nn.Module, metrics: dict[str, Any]) -> None:
+        self.config, self.task, self.model, self.metrics = config, task, model.eval(), metrics
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return next(self.model.parameters()).device
+
+    def predict(self, texts: Sequence[str]) -> list[Any]:
+        """What the task says of each text: a label (or a list of labels), or how likely the text is.
+
+        Args:
+            texts: whole texts; an empty one is allowed.
+        """
+        rows = self.predict_readable(texts)
+        if isinstance(self.task, TextClassification):
+            return [row["labels"] if "labels" in row else row["label"] for row in rows]
+        return rows
+
+    def predict_proba(self, texts: Sequence[str]) -> np.ndarray:
+        """(N, num_labels) probabilities, in the order of `labels`."""
+        if not isinstance(self.task, TextClassification):
+            raise ConfigError(f"a {self.config.task.kind} model has no classes; use predict.")
+        return np.array([prediction.probs for prediction in self._predictions(texts)]).reshape(len(texts), -1)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Class names; empty for a language model."""
+        return self.task.labels.names if isinstance(self.task, TextClassification) else ()
+
+    def predict_readable(self, texts: Sequence[str]) -> list[dict[str, Any]]:
+        """Predictions as JSON values, with probabilities."""
+        return [self.task.readable(prediction) for prediction in self._predictions(texts)]
+
+    def evaluate(
+        self, data: str | list[str] | Sequence[str], labels: Sequence[Any] | None = None, **options: Any
+    ) -> dict[str, float]:
+        """Metrics on files, or on texts with labels.
+
+        Args:
+            data: a path or paths; with `labels`, or for a language model with `labels=()`, the texts themselves.
+            labels: a label (or list of labels) a text.
+            options: fields of DataConfig for files, such as text_column or encoding.
+        """
+        if labels is None:
+            split = self.task.read(data if isinstance(data, str) else list(data), parse(DataConfig, options))
+        elif isinstance(self.task, TextClassification):
+            split = self.task.encode_labelled(list(data), list(labels))
+        else:
+            split = self.task.encode(list(data))
+        return self.evaluate_split(split)[0]
+
+    def evaluate_split(self, split: Any) -> tuple[dict[str, float], list[Any], list[Any]]:
+        """Metrics of an encoded split, with its predictions and references."""
+        metrics = self.task.metrics()
+        predictions: list[Any] = []
+        references: list[Any] = []
+        for batch, output in run_over(self.model, self._stream(split), self.device):
+            rows, truth = self.task.predict(output.prediction, batch), self.task.references(batch)
+            metrics.update(rows, truth)
+            if isinstance(self.task, TextClassification):
+                predictions += rows
+                references += truth
+        return metrics.compute(), predictions, references
+
+    def generate(self, prompt: str = "", **sampling: Any) -> str:
+        """Continue a prompt; the result starts with it.
+
+        Args:
+            prompt: may be empty: the start of a document.
+            sampling: fields of SamplingConfig: max_length, temperature, top_k, top_p, repetition_penalty, seed.
+        """
+        return prompt + "".join(self.generate_stream(prompt, **sampling))
+
+    def generate_stream(self, prompt: str = "", **sampling: Any) -> Iterator[str]:
+        """Continue a prompt, yielding text as it comes."""
+        task = self.task
+        if not isinstance(task, LanguageModelling):
+            raise ConfigError(f"a {self.config.task.kind} model can't generate; train a language model for that.")
+        config = parse(SamplingConfig, sampling)
+        vocabulary = task.vocabulary
+        never = [] if vocabulary.unk_index is None else [vocabulary.unk_index]
+        drawn = sample(
+            self.model,  # type: ignore[arg-type]
+            task.encode_prompt(prompt),
+            config,
+            stop=vocabulary.eos_index,
+            never=never,
+            device=self.device,
+        )
+        prompt_tokens = vocabulary.encode(prompt)
+        shown = len(vocabulary.decode(prompt_tokens))
+        tokens = list(prompt_tokens)
+        for token in drawn:
+            tokens.append(token)
+            text = vocabulary.decode(tokens)
+            if text.endswith("\ufffd"):
+                continue  # a character that needs further bytes
+            if len(text) > shown:
+                yield text[shown:]
+                shown = len(text)
+
+    def save(self, folder: str | Path) -> None:
+        """Write the folder; it appears whole or not at all."""
+        path = Path(folder)
+        spec = self.task.spec
+
+        def fill(building: Path) -> None:
+            tensors = {name: t.detach().cpu().contiguous().clone() for name, t in model_tensors(self.model).items()}
+            save_file(tensors, building / "model.safetensors", {"format": "pt"})
+            digest = hashlib.sha256((building / "model.safetensors").read_bytes()).hexdigest()
+            described = {
+                "format": FORMAT,
+                "recurra": recurra.__version__,
+                "run": self.config.model_dump(mode="json"),
+                "spec": {"input_size": spec.input_size, "output_size": spec.output_size},
+                "sha256": digest,
+            }
+            for name, value in {"config.json": described, "metrics.json": self.metrics, **self.task.files()}.items():
+                text = json.dumps(value, ensure_ascii=False, indent=None if "vocabulary" in name else 1)
+                (building / name).write_text(text + "\n", encoding="utf-8")
+            (building / "README.md").write_text(model_card(self.config, self.task, self.metrics), encoding="utf-8")
+
+        write_folder(path, fill)
+
+    def _predictions(self, texts: Sequence[str]) -> list[Any]:
+        if isinstance(texts, str):
+            raise DataError("predict takes a list of texts, and got one text: write predict([text]).")
+        if not len(texts):
+            return []
+        if isinstance(self.task, LanguageModelling):
+            return [row for text in texts for row in self._one(text)]
+        stream = self._stream(self.task.encode(list(texts)))
+        ordered: list[Any] = [None] * len(texts)
+        for batch, output in run_over(self.model, stream, self.device):
+            for position, row in zip(batch.ids, self.task.predict(output.prediction, batch), strict=True):
+                ordered[int(position)] = row
+        return ordered
+
+    def _one(self, text: str) -> list[Any]:
+        split = self.task.encode([text])
+        stream = self.task.stream(split, StreamOptions(batch_size=1, length=1 << 16, seed=0, shuffle=False))
+        rows = [
+            row for b, out in run_over(self.model, stream, self.device) for row in self.task.predict(out.prediction, b)
+        ]
+        return [torch.cat(rows)]
+
+    def _stream(self, split: Any) -> Any:
+        training = self.config.training
+        options = StreamOptions(
+            batch_size=evaluation_rows(training.batch_size),
+            length=max(training.tbptt_length, 128),
+            seed=0,
+            shuffle=False,
+        )
+        return self.task.stream(split, options)
+
+
+def evaluation_rows(batch_size: int) -> int:
+    """Rows of an evaluation batch: as in training, so that what fits there fits here."""
+    return batch_size
+
+
+def load(folder: str | Path, device: str = "cpu") -> SavedModel:
+    """Load a saved model, or the model of a run folder.
+
+    Raises:
+        ModelFileError: no such folder, or a file in it is missing, damaged or of another kind.
+    """
+    path = Path(folder)
+    if (path / "model" / "config.json").is_file():
+        path = path / "model"
+    if not (path / "config.json").is_file():
+        what = "no such folder" if not path.exists() else "no saved model there (config.json is missing)"
+        raise ModelFileError(f"{folder}: {what}. Give the --out folder of a finished `recurra train`.")
+    described = _read_json(path / "config.json")
+    try:
+        if described["format"] != FORMAT:
+            raise ModelFileError(
+                f"{path / 'config.json'}: format {described['format']}, and this version reads {FORMAT}. "
+                f"It was written by recurra {described['recurra']}; install that version."
+            )
+        config = parse(RunConfig, described["run"], source=str(path / "config.json"))
+        sizes, digest = described["spec"], described["sha256"]
+        files = {file.name: _read_json(file) for file in path.glob("*.json")}
+        task = TASKS[config.task.kind].from_files(config.task, files)
+        metrics = files["metrics.json"]
+    except (KeyError, TypeError, ValueError, ValidationError) as error:
+        if isinstance(error, ConfigError):
+            raise ModelFileError(str(error)) from error
+        raise ModelFileError(f"{path}: a part of the saved model is missing or damaged ({error!r}).") from error
+    _require_sizes(task.spec, sizes, path)
+    model = MODELS[config.model.kind](config.model, task.spec)
+    load_model_tensors(model, _read_tensors(path / "model.safetensors", digest), str(path / "model.safetensors"))
+    return SavedModel(config, task, model.to(device), metrics)
+
+
+def _require_sizes(spec: TaskSpec, sizes: dict[str, int], path: Path) -> None:
+    assert spec.input_kind is InputKind.TOKENS and spec.resolution in Resolution
+    if (spec.input_size, spec.output_size) != (sizes["input_size"], sizes["output_size"]):
+        raise ModelFileError(
+            f"{path}: vocabulary or labels are not those of the weights ({spec.input_size} and {spec.output_size} "
+            f"entries, {sizes['input_size']} and {sizes['output_size']} wanted). Copy the folder again."
+        )
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ModelFileError(f"{path}: can't be read ({error.strerror}).") from error
+    except ValueError as error:
+        raise ModelFileError(f"{path}: damaged, not valid JSON ({error}). Copy the folder again.") from error
+
+
+def _read_tensors(path: Path, digest: str) -> dict[str, Any]:
+    try:
+        if hashlib.sha256(path.read_bytes()).hexdigest() != digest:
+            raise ModelFileError(f"{path}: damaged: its checksum is not the one in config.json. Copy the folder again.")
+        return load_file(path)
+    except OSError as error:
+        raise ModelFileError(f"{path}: can't be read ({error.strerror}).") from error
+    except SafetensorError as error:
+        raise ModelFileError(f"{path}: damaged ({error}). Copy the folder again.") from error

@@ -1,0 +1,253 @@
+"""From a RunConfig to a saved model: prepare the data, build, train, evaluate, compare, write the folder."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from recurra.core.config import to_yaml
+from recurra.core.errors import ConfigError
+from recurra.core.files import write_json
+from recurra.core.seeding import seed_everything
+from recurra.data import Shard, Splits, TokenCorpus
+from recurra.finetuning import transfer_encoder
+from recurra.models import MODELS, LanguageModel
+from recurra.runs.config import RunConfig
+from recurra.runs.folder import open_folder
+from recurra.runs.gradients import gradient_through_time
+from recurra.runs.report import Confusion, Report, write_report
+from recurra.runs.saved import SavedModel, evaluation_rows, load
+from recurra.tasks import TASKS, FileTask, LanguageModelling, Preparation, Prepared, StreamOptions
+from recurra.training import Job, Loop, Progress, World, read_metrics, start_world, stop_world
+from recurra.training.checkpoint import list_checkpoints, load_model_tensors, model_tensors, read_checkpoint
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One run at work.
+
+    Attributes:
+        config: all options.
+        out: its folder.
+        resume: go on with what is there.
+        quiet: no progress bar.
+        say: where sentences for the person who waits go.
+    """
+
+    config: RunConfig
+    out: Path
+    resume: bool = False
+    quiet: bool = False
+    say: Say = print
+
+
+def train(run: Run) -> SavedModel:
+    """Train, evaluate and save; the best model, loaded.
+
+    Raises:
+        RecurraError: anything about options, data or folders that keeps the run from going on.
+        InterruptedRun: Ctrl-C or SIGTERM; the run is saved and can be resumed.
+    """
+    world = start_world(run.config.training.device)
+    try:
+        if world.is_main:
+            open_folder(run.out, run.config, run.resume)
+        world.gather(None)
+        return _train(run, world)
+    finally:
+        stop_world()
+
+
+def _train(run: Run, world: World) -> SavedModel:
+    config = run.config
+    seed_everything(config.seed)
+    say = run.say if world.is_main else lambda _: None
+    start = load(config.finetune.start) if config.finetune is not None else None
+    prepared = _prepare(run, world, start)
+    for note in prepared.notes:
+        say(note)
+    model = MODELS[config.model.kind](config.model, prepared.task.spec)
+    if start is not None:
+        say(_transfer(run, world, start, model, prepared))
+    say(f"{config.model.kind}: {sum(p.numel() for p in model.parameters()):,} parameters on {world.device}")
+    loop = _loop(run, world, model, prepared)
+    if run.resume and world.is_main:
+        say(f"resuming in {run.out}")
+    progress = loop.run()
+    for note in loop.notes:
+        say(note)
+    if world.size > 1:
+        model = MODELS[config.model.kind](config.model, prepared.task.spec)
+        newest = list_checkpoints(run.out / "checkpoints", "best")[-1]
+        load_model_tensors(model, read_checkpoint(newest).tensors, str(newest))
+    saved = SavedModel(config, prepared.task, model.to(world.device), {})
+    if world.is_main:
+        _conclude(run, saved, prepared, progress, loop.notes)
+        say(f"saved in {run.out / 'model'}; report: {run.out / 'report.html'}")
+    return saved
+
+
+def _prepare(run: Run, world: World, start: SavedModel | None) -> Prepared:
+    cache = run.out / ("cache" if world.is_main else f"cache-{world.rank}")
+    vocabulary = None if start is None else start.task.vocabulary  # type: ignore[attr-defined]
+    given = Preparation(data=run.config.data, seed=run.config.seed, cache=cache, vocabulary=vocabulary)
+    prepared: Prepared = TASKS[run.config.task.kind].prepare(run.config.task, given)
+    return prepared
+
+
+def _loop(run: Run, world: World, model: nn.Module, prepared: Prepared) -> Loop:
+    config, task, splits = run.config, prepared.task, prepared.splits
+    model.to(world.device)
+    options = StreamOptions(
+        batch_size=config.training.batch_size,
+        length=config.training.tbptt_length,
+        seed=config.seed,
+        shuffle=True,
+        shard=Shard(world.rank, world.size),
+    )
+    job = Job(
+        model=model,
+        layer_groups=model.layer_groups(),  # type: ignore[operator]
+        task=task,
+        train=task.stream(splits.train, options),
+        valid=None if splits.valid is None else task.stream(splits.valid, _evaluation(config)),
+        optimizer=config.optimizer,
+        schedule=config.schedule,
+        training=config.training,
+        world=world,
+        folder=run.out,
+        resume=run.resume,
+        quiet=run.quiet,
+    )
+    return Loop(job)
+
+
+def _evaluation(config: RunConfig) -> StreamOptions:
+    rows = evaluation_rows(config.training.batch_size)
+    return StreamOptions(batch_size=rows, length=max(config.training.tbptt_length, 128), seed=0, shuffle=False)
+
+
+def _transfer(run: Run, world: World, start: SavedModel, model: nn.Module, prepared: Prepared) -> str:
+    """Adapt the language model to the target's texts if asked, then take its encoder over."""
+    config = run.config
+    assert config.finetune is not None
+    if not isinstance(start.model, LanguageModel):
+        raise ConfigError(f"{config.finetune.start} is no language model, but a {start.config.model.kind}.")
+    if isinstance(prepared.task, LanguageModelling):
+        load_model_tensors(model, model_tensors(start.model), config.finetune.start)
+        return "all weights of the pretrained model taken over"
+    if config.finetune.adapt_epochs:
+        _adapt(run, world, start, prepared)
+    return transfer_encoder(start.model.state_dict(), model).sentence()
+
+
+def _adapt(run: Run, world: World, start: SavedModel, prepared: Prepared) -> None:
+    """Train the language model on the target's training texts (ULMFiT, second stage)."""
+    config = run.config
+    assert config.finetune is not None
+    eos = start.task.vocabulary.eos_index  # type: ignore[attr-defined]
+    training = start.config.training.model_copy(
+        update={
+            "epochs": config.finetune.adapt_epochs,
+            "max_updates": None,
+            "device": config.training.device,
+            "strategy": config.training.strategy,
+            "evaluate_every": 0,
+            "monitor": "auto",
+            "patience": 0,
+        }
+    )
+    optimizer = start.config.optimizer.model_copy(
+        update={"learning_rate": config.finetune.adapt_learning_rate, "discriminative": 2.6}
+    )
+    adapted = start.config.model_copy(update={"training": training, "optimizer": optimizer, "seed": config.seed})
+    texts = prepared.splits
+    parts = Splits(_as_corpus(texts.train, eos), _as_corpus(texts.valid, eos) if texts.valid else None, None)
+    stage = Prepared(task=start.task, splits=parts, notes=())
+    folder = run.out / "adapt"
+    folder.mkdir(exist_ok=True)
+    inner = Run(config=adapted, out=folder, resume=run.resume, quiet=run.quiet, say=run.say)
+    progress = _loop(inner, world, start.model.train(), stage).run()
+    start.model.eval().cpu()
+    if world.is_main:
+        run.say(f"language model adapted to the texts: {progress.tag} {progress.best_value:.4f}")
+    seed_everything(config.seed)
+
+
+def _as_corpus(examples: list[Any], eos: int) -> TokenCorpus:
+    """The texts of labelled examples as documents."""
+    rows = [np.append(np.asarray(example.tokens, dtype=np.int32), np.int32(eos)) for example in examples]
+    lengths = np.array([len(row) for row in rows], dtype=np.int64)
+    return TokenCorpus(np.concatenate(rows), np.cumsum(lengths) - lengths, eos)
+
+
+def _conclude(run: Run, saved: SavedModel, prepared: Prepared, progress: Progress, notes: list[str]) -> None:
+    """Evaluate the best weights, compare with cheap baselines, save, report."""
+    metrics: dict[str, Any] = {}
+    tables: dict[str, Any] = {}
+    last = None
+    for name in ("valid", "test"):
+        split = getattr(prepared.splits, name)
+        if split is not None:
+            metrics[name], predictions, references = saved.evaluate_split(split)
+            tables, last = prepared.task.report(predictions, references), split
+    if last is not None:
+        began = time.process_time()
+        metrics["baselines"] = prepared.task.baselines(prepared.splits.train, last)
+        run.say(f"baselines computed in {time.process_time() - began:.1f} core-seconds")
+    metrics["training"] = {
+        "updates": progress.update,
+        "best_update": progress.best_update,
+        "seconds": round(progress.seconds, 2),
+        "core_seconds": round(progress.core_seconds, 2),
+        "seed": run.config.seed,
+    }
+    saved.metrics = metrics
+    saved.save(run.out / "model")
+    write_json(run.out / "results.json", metrics)
+    _say_results(run.say, metrics)
+    write_report(run.out / "report.html", _report(run, saved, last, tables, [*prepared.notes, *notes]))
+
+
+def _report(run: Run, saved: SavedModel, split: Any, tables: dict[str, Any], notes: list[str]) -> Report:
+    metrics = saved.metrics
+    found = metrics.get("test", metrics.get("valid", {}))
+    samples: list[str] = []
+    reach = None
+    if isinstance(saved.task, LanguageModelling):
+        samples = [saved.generate(max_length=300, temperature=0.8, seed=seed) for seed in (1, 2, 3)]
+        if split is not None:
+            batch = saved.task.stream(split, _evaluation(run.config)).next_batch()
+            reach = None if batch is None else gradient_through_time(saved.model, saved.task, batch)
+    confusion = tables.get("confusion")
+    return Report(
+        title=f"{run.config.task.kind} · {run.out.name}",
+        config_yaml=to_yaml(run.config),
+        rows=read_metrics(run.out / "metrics.jsonl"),
+        metrics={tag: value for tag, value in found.items() if "/" not in tag},
+        monitor=saved.task.monitor[0],
+        best_update=metrics["training"]["best_update"],
+        baselines={n: {t: v for t, v in b.items() if "/" not in t} for n, b in metrics.get("baselines", {}).items()},
+        confusion=None if confusion is None else Confusion(*confusion),
+        per_class=tables.get("classes"),
+        samples=samples,
+        gradient_through_time=reach,
+        notes=notes,
+    )
+
+
+def _say_results(say: Say, metrics: dict[str, Any]) -> None:
+    for name in ("valid", "test"):
+        if name in metrics:
+            shown = "  ".join(f"{tag} {value:.4f}" for tag, value in metrics[name].items() if "/" not in tag)
+            say(f"{name:>8}: {shown}")
+    for name, values in metrics.get("baselines", {}).items():
+        say(f"baseline {name}: " + "  ".join(f"{t} {v:.4f}" for t, v in values.items() if "/" not in t))

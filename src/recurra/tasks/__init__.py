@@ -1,0 +1,27 @@
+"""Floor 5: what is to be learnt. A new task is one file and one line of TASKS."""
+
+from typing import Any
+
+from recurra.core.config import by_kind
+from recurra.tasks.base import FileTask, Preparation, Prepared, StreamOptions
+from recurra.tasks.language_modelling import LanguageModelling, LanguageModellingConfig
+from recurra.tasks.text_classification import TextClassification, TextClassificationConfig
+
+TASKS: dict[str, Any] = {
+    "language-modelling": LanguageModelling,
+    "text-classification": TextClassification,
+}
+TaskConfig = by_kind(task.Config for task in TASKS.values())
+
+__all__ = [
+    "TASKS",
+    "FileTask",
+    "LanguageModelling",
+    "LanguageModellingConfig",
+    "Preparation",
+    "Prepared",
+    "StreamOptions",
+    "TaskConfig",
+    "TextClassification",
+    "TextClassificationConfig",
+]

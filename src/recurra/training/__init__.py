@@ -1,0 +1,27 @@
+"""Floor 3: the one training loop and what it is made of."""
+
+from recurra.training.config import TrainingConfig
+from recurra.training.distributed import World, start_world, stop_world
+from recurra.training.evaluation import evaluate, run_over
+from recurra.training.logs import read_metrics
+from recurra.training.loop import InterruptedRun, Job, Loop, Progress
+from recurra.training.optimizer import OPTIMIZERS, OptimizerConfig
+from recurra.training.schedule import SCHEDULES, ScheduleConfig
+
+__all__ = [
+    "OPTIMIZERS",
+    "SCHEDULES",
+    "InterruptedRun",
+    "Job",
+    "Loop",
+    "OptimizerConfig",
+    "Progress",
+    "ScheduleConfig",
+    "TrainingConfig",
+    "World",
+    "evaluate",
+    "read_metrics",
+    "run_over",
+    "start_world",
+    "stop_world",
+]
