@@ -13,7 +13,7 @@ def main(arguments: list[str] | None = None) -> None:
     from recurra.core.errors import RecurraError
 
     try:
-        app(arguments)
+        app(dotted_as_overrides(sys.argv[1:] if arguments is None else arguments))
     except RecurraError as error:
         _fail(str(error), 2)
     except KeyboardInterrupt as error:
@@ -24,6 +24,23 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(0)
     except OSError as error:
         _fail(f"{error.filename or 'a file'}: {error.strerror or error}.", 2)
+
+
+def dotted_as_overrides(arguments: list[str]) -> list[str]:
+    """Write `--model.hidden_size 512` and `--model.hidden_size=512` as the override `model.hidden_size=512`.
+
+    `--data.train`, `--data.valid` and `--data.test` stay: they are flags of their own.
+    """
+    result: list[str] = []
+    rest = iter(arguments)
+    for argument in rest:
+        key, equals, value = argument.removeprefix("--").partition("=")
+        flag = argument.startswith("--") and "." in key and key not in ("data.train", "data.valid", "data.test")
+        if not flag:
+            result.append(argument)
+        else:
+            result.append(f"{key}={value if equals else next(rest, '')}")
+    return result
 
 
 def _fail(message: str, code: int) -> Any:

@@ -19,8 +19,12 @@ from recurra.training import InterruptedRun
 
 def run_train(recipe: str | None, overrides: Sequence[str], flags: RunFlags) -> None:
     """Resolve recipe, run file and overrides to one config, and train."""
-    if recipe is not None and "=" in recipe:
-        recipe, overrides = None, (recipe, *overrides)
+    words = [word for word in (recipe, *overrides) if word is not None]
+    overrides = [word for word in words if "=" in word]
+    names = [word for word in words if "=" not in word]
+    if len(names) > 1:
+        raise ConfigError(f"one recipe or run file is wanted, got {', '.join(names)}. Overrides are written key=value.")
+    recipe = names[0] if names else None
     given = _collect(overrides, flags)
     if recipe is None:
         if not flags.resume or flags.out is None:

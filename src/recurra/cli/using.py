@@ -34,7 +34,7 @@ def run_evaluate(model: str, data: str, overrides: Sequence[str], as_json: bool)
 def run_predict(model: str, file: str | None, overrides: Sequence[str], out: str | None, as_json: bool) -> None:
     """Print a prediction a line: TAB-separated (label, probability, text), or JSON."""
     saved = load(model)
-    if file is not None and "=" in file:
+    if file is not None and "=" in file and not Path(file).exists():
         file, overrides = None, (file, *overrides)
     texts = _texts(file, _data_config(overrides), saved)
     if out is not None:

@@ -36,7 +36,7 @@ class LanguageModel(nn.Module):
     def __init__(self, config: LanguageModelConfig, spec: TaskSpec) -> None:
         super().__init__()
         self.config = config
-        self.encoder = TokenEncoder(config, spec.input_size)
+        self.encoder = TokenEncoder(spec.input_size, config)
         tied = self.encoder.embedding.weight if config.tied else None
         self.head = config.softmax.build(self.encoder.output_size, spec.output_size, tied, spec.output_prior)
 

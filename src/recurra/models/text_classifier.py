@@ -36,7 +36,7 @@ class TextClassifier(nn.Module):
     def __init__(self, config: TextClassifierConfig, spec: TaskSpec) -> None:
         super().__init__()
         self.config = config
-        self.encoder = TokenEncoder(config, spec.input_size)
+        self.encoder = TokenEncoder(spec.input_size, config)
         self.pooling = Pooling(config.pooling, self.encoder.output_size, bidirectional=config.bidirectional)
         self.dropout = nn.Dropout(config.head_dropout)
         size = self.pooling.output_size

@@ -1,11 +1,13 @@
 """Floor 8: named starting points; a recipe is a function that returns a RunConfig."""
 
 from collections.abc import Callable
+from typing import Any
 
+from recurra.core.errors import ConfigError, did_you_mean
 from recurra.recipes.classification import text_classifier, text_classifier_small
 from recurra.recipes.finetuning import finetune_classifier, finetune_language_model
 from recurra.recipes.language import char_lm, word_lm
-from recurra.runs import RunConfig
+from recurra.runs import RunConfig, override
 
 RECIPES: dict[str, Callable[[], RunConfig]] = {
     "char-lm": char_lm,
@@ -18,4 +20,17 @@ FINETUNE_RECIPES: dict[str, Callable[[str, RunConfig], RunConfig]] = {
     "language-modelling": finetune_language_model,
 }
 
-__all__ = ["FINETUNE_RECIPES", "RECIPES"]
+
+
+def recipe(name: str, **overrides: Any) -> RunConfig:
+    """The config of a recipe, with dotted options changed: recipe("char-lm", **{"model.hidden_size": 512}).
+
+    Raises:
+        ConfigError: no such recipe or option.
+    """
+    if name not in RECIPES:
+        raise ConfigError(f"no recipe `{name}`.{did_you_mean(name, RECIPES)}")
+    return override(RECIPES[name](), overrides)
+
+
+__all__ = ["FINETUNE_RECIPES", "RECIPES", "recipe"]

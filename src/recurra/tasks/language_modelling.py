@@ -119,7 +119,7 @@ class LanguageModelling:
 
     def read(self, paths: str | list[str], data: DataConfig) -> TokenCorpus:
         """Encode files."""
-        return encode_tokens(read_pieces(paths, data)(), self.vocabulary)
+        return encode_tokens(read_pieces(paths, data, data.text_column), self.vocabulary)
 
     def encode(self, texts: list[str]) -> TokenCorpus:
         """Each text is a document."""
@@ -186,15 +186,19 @@ def _split_sources(data: DataConfig) -> tuple[Splits[Any], tuple[str, ...]]:
     """The pieces of each split, from files of its own or from the end of the training files."""
     if data.train is None:
         raise ConfigError("no training text: give --data.train FILE (or a folder).")
-    train: PieceSource = read_pieces(data.train, data)
+    train = _source(data.train, data)
     held = split_pieces(
         train,
         0.0 if data.valid is not None else data.valid_fraction,
         0.0 if data.test is not None else data.test_fraction,
     )
-    valid = held.valid if data.valid is None else read_pieces(data.valid, data)
-    test = held.test if data.test is None else read_pieces(data.test, data)
+    valid = held.valid if data.valid is None else _source(data.valid, data)
+    test = held.test if data.test is None else _source(data.test, data)
     notes = ()
     if data.valid is None and data.valid_fraction > 0:
         notes = (f"the last {data.valid_fraction:.0%} of the text is held out for validation",)
     return Splits(held.train, valid, test), notes
+
+
+def _source(paths: str | list[str], data: DataConfig) -> PieceSource:
+    return lambda: read_pieces(paths, data, data.text_column)

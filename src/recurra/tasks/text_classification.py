@@ -15,7 +15,13 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from recurra.baselines import cheap_classifiers
+from recurra.baselines import (
+    LogisticRegression,
+    MultiLabelLogisticRegression,
+    MultiLabelNaiveBayes,
+    MultinomialNaiveBayes,
+    majority,
+)
 from recurra.core.batch import Batch, InputKind, LossSum, Metrics, Resolution, TaskSpec
 from recurra.core.config import Config
 from recurra.core.errors import ConfigError, DataError
@@ -220,14 +226,26 @@ class TextClassification:
         return {"confusion": (list(self.labels.names), confusion.tolist()), "classes": classes}
 
     def baselines(self, train: list[Example], evaluated: list[Example]) -> dict[str, dict[str, float]]:
-        """Majority class and multinomial naive Bayes on unigrams and bigrams."""
-        rows = [e.tokens for e in evaluated]
-        targets = [e.target for e in train]
+        """Majority class, naive Bayes and logistic regression on unigrams and bigrams of the same tokens."""
+        rows, given = [e.tokens for e in train], [e.tokens for e in evaluated]
+        targets = np.array([e.target for e in train])
+        size = len(self.labels)
+        if self.config.multi_label:
+            share = targets.mean(axis=0)
+            models: dict[str, Any] = {
+                "naive-bayes": MultiLabelNaiveBayes(size),
+                "logistic-regression": MultiLabelLogisticRegression(size),
+            }
+        else:
+            share = majority(targets, size)
+            models = {"naive-bayes": MultinomialNaiveBayes(size), "logistic-regression": LogisticRegression(size)}
+        probs = {"majority": np.tile(share, (len(given), 1))}
+        probs |= {name: model.fit(rows, targets).predict_proba(given) for name, model in models.items()}
         references = self._true_names([e.target for e in evaluated])
         found = {}
-        for name, probs in cheap_classifiers([e.tokens for e in train], targets, rows, len(self.labels)).items():
+        for name, table in probs.items():
             metrics = self.metrics()
-            metrics.update(self._named(probs), references)
+            metrics.update(self._named(table), references)
             found[name] = metrics.compute()
         return found
 

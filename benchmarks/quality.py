@@ -1,0 +1,138 @@
+"""Quality on real data, each beside its cheap baselines, with the core-seconds of the whole process.
+
+    RECURRA_DATA=... python benchmarks/quality.py shakespeare|shakespeare-long|ptb|hotels|sms [--seed 0] [--threads 1]
+
+Core-seconds are process CPU time from the first import to the final metric, baselines set apart. The last line is JSON.
+"""
+
+from __future__ import annotations
+
+import time
+
+BEGAN = time.process_time()
+
+import argparse  # noqa: E402
+import json  # noqa: E402
+import os  # noqa: E402
+import statistics  # noqa: E402
+import sys  # noqa: E402
+import tempfile  # noqa: E402
+from collections.abc import Callable  # noqa: E402
+from pathlib import Path  # noqa: E402
+from typing import Any  # noqa: E402
+
+import torch  # noqa: E402
+
+import recurra  # noqa: E402
+from recurra.runs import SavedModel  # noqa: E402
+
+
+def data(*parts: str) -> str:
+    """A file under RECURRA_DATA."""
+    if "RECURRA_DATA" not in os.environ:
+        sys.exit("RECURRA_DATA is not set: it names the folder of the data sets.")
+    return str(Path(os.environ["RECURRA_DATA"], *parts))
+
+
+def run(recipe: str, folder: Path, overrides: dict[str, Any]) -> SavedModel:
+    """Train a recipe."""
+    return recurra.train(recipe, folder, {"training.tensorboard": "off", **overrides})
+
+
+def summary(saved: SavedModel, split: str, tags: tuple[str, ...]) -> dict[str, Any]:
+    """The chosen tags of a split, beside those of the baselines."""
+    baselines = saved.metrics["baselines"]
+    return {
+        **{tag: round(saved.metrics[split][tag], 4) for tag in tags},
+        "baselines": {name: {t: round(v[t], 4) for t in tags if t in v} for name, v in baselines.items()},
+        "training_core_seconds": saved.metrics["training"]["core_seconds"],
+    }
+
+
+def shakespeare(folder: Path, seed: int, recipe: str = "char-lm") -> dict[str, Any]:
+    """Tiny shakespeare, characters; the last tenth is held out (nats a character, state carried)."""
+    path = data("language_modelling", "tiny_shakespeare", "input.txt")
+    saved = run(recipe, folder, {"data.train": path, "data.documents": "whole", "seed": seed})
+    return summary(saved, "valid", ("nats", "bpc"))
+
+
+def shakespeare_long(folder: Path, seed: int) -> dict[str, Any]:
+    """The same with the larger recipe."""
+    return shakespeare(folder, seed, "char-lm-large")
+
+
+def ptb(folder: Path, seed: int) -> dict[str, Any]:
+    """Penn Treebank, words, official split; perplexity with the full softmax, state carried, one <eos> a line."""
+    base = ("language_modelling", "penn_treebank")
+    overrides = {
+        "data.train": data(*base, "ptb.train.txt.gz"),
+        "data.valid": data(*base, "ptb.valid.txt"),
+        "data.test": data(*base, "ptb.test.txt"),
+        "data.documents": "whole",
+        "task.vocabulary.pattern": "whitespace",
+        "task.vocabulary.min_frequency": 1,
+        "seed": seed,
+    }
+    return summary(run("word-lm", folder, overrides), "test", ("perplexity", "tokens"))
+
+
+def hotels(folder: Path, seed: int) -> dict[str, Any]:
+    """ChnSentiCorp hotel reviews: a random tenth is the test split."""
+    path = data("text_classification", "chnsenticorp_htl", "ChnSentiCorp_htl_all.csv")
+    overrides = {"data.train": path, "data.test_fraction": 0.1, "data.valid_fraction": 0.05, "seed": seed}
+    return summary(run("chinese-classifier", folder, overrides), "test", ("accuracy", "macro_f1"))
+
+
+def sms(folder: Path, seed: int) -> dict[str, Any]:
+    """SMS spam: F1 of spam, mean of five folds; each fold trains anew."""
+    import numpy as np
+
+    lines = Path(data("text_classification", "sms_spam", "sms.tsv")).read_text(encoding="utf-8").splitlines()
+    order = np.random.default_rng(seed).permutation(len(lines))
+    found: dict[str, list[float]] = {}
+    for fold in range(5):
+        test = set(order[fold::5].tolist())
+        parts = {"train": folder / f"train{fold}.tsv", "test": folder / f"test{fold}.tsv"}
+        for name, path in parts.items():
+            rows = [line for i, line in enumerate(lines) if (i in test) == (name == "test")]
+            path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+        overrides = {
+            "data.train": str(parts["train"]),
+            "data.test": str(parts["test"]),
+            "data.header": "no",
+            "data.label_column": 0,
+            "data.text_column": 1,
+            "seed": seed,
+        }
+        metrics = run("text-classifier", folder / f"fold{fold}", overrides).metrics
+        found.setdefault("recurra", []).append(metrics["test"]["f1/spam"])
+        for name, values in metrics["baselines"].items():
+            found.setdefault(name, []).append(values["f1/spam"])
+    return {"f1_spam": {name: round(statistics.mean(values), 4) for name, values in found.items()}, "folds": found}
+
+
+BENCHMARKS: dict[str, Callable[[Path, int], dict[str, Any]]] = {
+    "shakespeare": shakespeare,
+    "shakespeare-long": shakespeare_long,
+    "ptb": ptb,
+    "hotels": hotels,
+    "sms": sms,
+}
+
+
+def main() -> None:
+    """Run one."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name", choices=BENCHMARKS)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=1)
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    with tempfile.TemporaryDirectory() as folder:
+        found = BENCHMARKS[given.name](Path(folder) / "run" if given.name != "sms" else Path(folder), given.seed)
+    whole = round(time.process_time() - BEGAN, 1)
+    print(json.dumps({"name": given.name, "seed": given.seed, **found, "core_seconds": whole}, ensure_ascii=False))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,228 @@
+"""What a cell is: one step, and the scan over whole sequences that every cell inherits."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from recurra.cells.checks import check_inputs, check_lengths, check_state, require_positive
+from recurra.core.errors import ConfigError, did_you_mean
+from recurra.core.state import State
+from recurra.kernels import compiled, dispatch, fused, reference
+from recurra.kernels.fused import Fused
+from recurra.kernels.rows import clear_padding, simplify
+from recurra.kernels.zoneout import make_zoneout
+
+
+@dataclass(frozen=True)
+class Noise:
+    """What a scan does to the recurrence as regularisation; the default does nothing.
+
+    Attributes:
+        hidden_mask: (B, output_size), already scaled by 1 / (1 - p); multiplies h where it enters the recurrent
+            product and nowhere else, the same at every step (Gal and Ghahramani, 2016, arXiv:1512.05287), or None.
+        zoneout: probability that a unit of the state keeps its old value, one number for all leaves or one a leaf
+            (Krueger et al., 2017, arXiv:1606.01305).
+        weight_mask: parameter name -> factor of the parameter's shape, the same at every step (weight drop, Merity et
+            al., 2018, arXiv:1708.02182).
+        training: True draws zoneout anew for each step and unit from torch's default generator; False takes its
+            expectation.
+    """
+
+    hidden_mask: Tensor | None = None
+    zoneout: float | tuple[float, ...] = 0.0
+    weight_mask: Mapping[str, Tensor] = field(default_factory=dict)
+    training: bool = False
+
+
+NO_NOISE = Noise()
+
+
+class Cell(nn.Module, ABC):
+    """A recurrent cell.
+
+    A cell of your own writes `initial_state` and `step`; lengths, resets, both directions, zoneout and weight drop
+    come by inheritance:
+
+        class Leaky(Cell):
+            def __init__(self, input_size, hidden_size):
+                super().__init__(input_size, hidden_size)
+                self.weight_ih = nn.Parameter(torch.randn(hidden_size, input_size) / input_size**0.5)
+
+            def initial_state(self, batch_size):
+                return self.zeros(batch_size, self.hidden_size)
+
+            def step(self, x, state):
+                h = 0.9 * state + 0.1 * torch.tanh(x @ self.weight_ih.T)
+                return h, h
+
+    The built-in cells split `step` into `project`, the input product of all steps at once, and `recur`, which takes
+    the recurrent dropout as well.
+
+    Attributes:
+        input_size: I.
+        hidden_size: H.
+        output_size: O, H unless the cell projects.
+        last_path: which kernel the last scan took, and why not a faster one.
+    """
+
+    def __init__(self, input_size: int, hidden_size: int, output_size: int | None = None) -> None:
+        super().__init__()
+        require_positive(type(self).__name__, input_size=input_size, hidden_size=hidden_size)
+        self.input_size = input_size
+        self.hidden_size = hidden_size
+        self.output_size = hidden_size if output_size is None else output_size
+        self.last_path = dispatch.NOT_RUN
+
+    @abstractmethod
+    def initial_state(self, batch_size: int) -> State:
+        """The state before the first step: every leaf has axis 0 of `batch_size`, dtype and device of the weights."""
+
+    @abstractmethod
+    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """One step in time.
+
+        Args:
+            x: (B, input_size).
+            state: from `initial_state`, an earlier `step` or a `scan`.
+        Returns:
+            The output (B, output_size) and the new state.
+        """
+
+    def project(self, xs: Tensor) -> Tensor:
+        """What can be computed of all steps (B, T, input_size) at once, without the state; here the inputs alone."""
+        return xs
+
+    def recur(self, projected: Tensor, state: State, noise: Noise) -> tuple[Tensor, State]:
+        """What is left of `step` for one step of `project`'s result; only `noise.hidden_mask` is this method's."""
+        if noise.hidden_mask is not None:
+            name = type(self).__name__
+            raise ConfigError(f"{name} has no recurrent dropout: {name}.recur is to be written for that.")
+        return self.step(projected, state)
+
+    def fused_kernel(self) -> Fused | str:
+        """Torch's fused kernel that does the same with these weights, or the reason why there is none."""
+        return f"torch has no fused kernel for {type(self).__name__}"
+
+    def zeros(self, batch_size: int, size: int) -> Tensor:
+        """(batch_size, size) zeros with the dtype and device of the cell's first parameter."""
+        weight = next(self.parameters(), None)
+        return torch.zeros(batch_size, size) if weight is None else weight.new_zeros(batch_size, size)
+
+    def scan(
+        self,
+        xs: Tensor,
+        state: State | None = None,
+        lengths: Tensor | None = None,
+        reset: Tensor | None = None,
+        *,
+        noise: Noise = NO_NOISE,
+        reverse: bool = False,
+        initial: State | None = None,
+    ) -> tuple[Tensor, State]:
+        """Run the cell over whole sequences; same numbers and gradients as T calls of `step`.
+
+        Args:
+            xs: (B, T, input_size), right-padded; values past a row's length are not used, NaN included.
+            state: from `initial_state` or an earlier call, same B; None is `initial`.
+            lengths: (B,) integers, 0..T, in any order and on any device; None means T for every row.
+            reset: (B, T) bool, True where a row starts afresh from `initial` before that step.
+            noise: regularisation of the recurrence.
+            reverse: run each row from its own last real step to its first; a reset at t parts t-1 from t there too, so
+                that step t-1 starts afresh.
+            initial: the state that a reset returns to; None is `initial_state(B)`.
+        Returns:
+            Outputs (B, T, output_size), zero on padding; the state after each row's own last real step (the first one
+            where `reverse`), unchanged for rows of length 0.
+        Raises:
+            ShapeError: a shape, dtype or device does not fit; the message names the mend.
+        """
+        if noise.weight_mask:
+            return self._scan_with_masked_weights((xs, state, lengths, reset), noise, reverse, initial)
+        name = type(self).__name__
+        check_inputs(name, self.input_size, xs, next(self.parameters(), None))
+        check_lengths(name, lengths, reset, xs.shape)
+        batch_size, num_steps = xs.shape[:2]
+        wanted = self.initial_state(batch_size)
+        for given, role in ((state, "state"), (initial, "initial")):
+            if given is not None:
+                check_state(name, role, given, wanted)
+        initial = wanted if initial is None else initial
+        state = initial if state is None else state
+        if batch_size == 0 or num_steps == 0:
+            return xs.new_zeros(batch_size, num_steps, self.output_size), state
+        return self._run(xs, state, lengths, reset, initial, noise=noise, reverse=reverse)
+
+    def forward(
+        self,
+        xs: Tensor,
+        state: State | None = None,
+        lengths: Tensor | None = None,
+        reset: Tensor | None = None,
+        *,
+        noise: Noise = NO_NOISE,
+        reverse: bool = False,
+        initial: State | None = None,
+    ) -> tuple[Tensor, State]:
+        """`scan`, so that hooks and `torch.func.functional_call` see the cell."""
+        return self.scan(xs, state, lengths, reset, noise=noise, reverse=reverse, initial=initial)
+
+    def _run(
+        self,
+        xs: Tensor,
+        state: State,
+        lengths: Tensor | None,
+        reset: Tensor | None,
+        initial: State,
+        *,
+        noise: Noise,
+        reverse: bool,
+    ) -> tuple[Tensor, State]:
+        """Choose the kernel and run it; everything is checked and given."""
+        zoneout = make_zoneout(noise.zoneout, noise.training, initial)
+        kernel = self.fused_kernel()
+        obstacle = kernel if isinstance(kernel, str) else ""
+        if zoneout is not None:
+            obstacle = "zoneout acts on the state inside each step"
+        elif noise.hidden_mask is not None:
+            obstacle = "recurrent dropout acts on h inside each step"
+        weight = next(self.parameters(), xs)
+        self.last_path = dispatch.choose("" if isinstance(kernel, str) else kernel.name, obstacle, xs, weight.dtype)
+        if self.last_path.name == "fused" and not isinstance(kernel, str):
+            if torch.compiler.is_compiling():
+                return compiled.scan(kernel, xs, state, lengths, reset, initial, reverse=reverse)
+            lengths, reset = simplify(lengths, reset, xs.shape, xs.device)
+            return fused.scan(kernel, xs, state, lengths, reset, initial, reverse=reverse)
+        lengths, reset = simplify(lengths, reset, xs.shape, xs.device)
+        projected = self.project(clear_padding(xs, lengths))
+        return reference.scan(
+            lambda x, before: self.recur(x, before, noise),
+            projected,
+            state,
+            lengths,
+            reset,
+            initial,
+            zoneout=zoneout,
+            reverse=reverse,
+        )
+
+    def _scan_with_masked_weights(
+        self,
+        inputs: tuple[Tensor, State | None, Tensor | None, Tensor | None],
+        noise: Noise,
+        reverse: bool,
+        initial: State | None,
+    ) -> tuple[Tensor, State]:
+        own = dict(self.named_parameters())
+        for name in noise.weight_mask:
+            if name not in own:
+                raise ConfigError(f"{type(self).__name__} has no parameter `{name}` to mask.{did_you_mean(name, own)}")
+        masked = {name: own[name] * mask for name, mask in noise.weight_mask.items()}
+        options = {"noise": replace(noise, weight_mask={}), "reverse": reverse, "initial": initial}
+        result: tuple[Tensor, State] = functional_call(self, masked, inputs, options)
+        return result

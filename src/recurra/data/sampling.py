@@ -1,0 +1,139 @@
+"""Batches of examples of similar length, shuffled by (seed, epoch); resumable at any batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from recurra.core.batch import Batch
+from recurra.core.errors import ConfigError, DataError
+from recurra.data.collate import Example, collate_tokens, take_no_rows
+from recurra.data.sharding import ONE_PROCESS, Shard
+
+Augment = Callable[[Example, int, int], Example]
+"""(example, epoch, index of the example) -> changed example; must depend on nothing else."""
+
+_WINDOW = 50
+"""Batches whose examples are sorted by length together: enough for little padding, few enough to stay shuffled."""
+
+
+class BucketedBatches:
+    """A stream of batches of examples of similar length; satisfies `core.batch.BatchStream`.
+
+    With `shuffle`, each epoch permutes the examples by (seed, epoch), sorts windows of 50 batches by length, and
+    permutes the batches; nothing else is random, so a stream can go on at any batch. Without it, all examples are
+    sorted by length, longest first; `last_indices` tells which examples the last batch held.
+
+    Args:
+        examples: the encoded split.
+        batch_size: rows of a global batch; the last batch of an epoch may have fewer.
+        collate: rows -> batch.
+        seed: of the shuffling.
+        shuffle: True for training, False for evaluation.
+        augment: changes an example each time it is drawn, or None.
+        shard: which rows of each global batch this process takes.
+    Raises:
+        DataError: no examples.
+        ConfigError: a batch size below 1, or below the number of processes.
+    """
+
+    carries_state = False
+
+    def __init__(
+        self,
+        examples: Sequence[Example],
+        batch_size: int,
+        collate: Callable[[Sequence[Example]], Batch] = collate_tokens,
+        *,
+        seed: int = 0,
+        shuffle: bool = True,
+        augment: Augment | None = None,
+        shard: Shard = ONE_PROCESS,
+    ) -> None:
+        if not len(examples):
+            raise DataError("no examples to make batches of: is the file, or the part of it that is used, empty?")
+        if batch_size < 1:
+            raise ConfigError(f"batch_size={batch_size}: at least 1 is wanted.")
+        shard.require_rows(batch_size)
+        self.last_indices: tuple[int, ...] = ()
+        self._examples = examples
+        self._collate = collate
+        self._augment = augment
+        self._shard = shard
+        self._setting = {"examples": len(examples), "batch_size": batch_size, "seed": seed, "shuffle": shuffle}
+        self._lengths = np.fromiter((len(example.tokens) for example in examples), np.int64, len(examples))
+        self._epoch = 0
+        self._batch = 0
+        self._plan: list[np.ndarray] | None = None
+
+    def next_batch(self) -> Batch | None:
+        """The next batch; None at the end of an epoch, after which the next call begins another."""
+        if self._plan is None:
+            self._plan = self._plan_epoch()
+        if self._batch >= len(self._plan):
+            self._epoch, self._batch, self._plan = self._epoch + 1, 0, None
+            return None
+        rows = self._plan[self._batch][self._shard.rank :: self._shard.world_size]
+        self._batch += 1
+        self.last_indices = tuple(rows.tolist())
+        if not self.last_indices:
+            return take_no_rows(self._collate([self._examples[0]]))
+        return self._collate([self._draw(index) for index in self.last_indices])
+
+    def batches_per_epoch(self) -> int:
+        """How many batches an epoch has."""
+        return -(-self._setting["examples"] // self._setting["batch_size"])
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the stream stands, as JSON values; the same for every process."""
+        return {"epoch": self._epoch, "batch": self._batch, **self._setting}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where `state_dict` stood.
+
+        Raises:
+            ConfigError: the state is of a stream over other data or settings.
+        """
+        require_same_setting(self._setting, state)
+        self._epoch, self._batch, self._plan = int(state["epoch"]), int(state["batch"]), None
+
+    def _draw(self, index: int) -> Example:
+        example = self._examples[index]
+        return example if self._augment is None else self._augment(example, self._epoch, index)
+
+    def _plan_epoch(self) -> list[np.ndarray]:
+        """The example indices of each global batch of this epoch."""
+        size = self._setting["batch_size"]
+        if not self._setting["shuffle"]:
+            return _chunks(np.argsort(-self._lengths, kind="stable"), size)
+        rng = np.random.default_rng([self._setting["seed"], self._epoch])
+        order = rng.permutation(len(self._lengths))
+        windows = _chunks(order, size * _WINDOW)
+        batches = [
+            batch
+            for window in windows
+            for batch in _chunks(window[np.argsort(-self._lengths[window], kind="stable")], size)
+        ]
+        return [batches[i] for i in rng.permutation(len(batches))]
+
+
+def require_same_setting(setting: dict[str, Any], state: dict[str, Any]) -> None:
+    """Check that a saved position belongs to this stream.
+
+    Raises:
+        ConfigError: names each value that differs.
+    """
+    differing = [
+        f"{key} {state.get(key)} then, {value} now" for key, value in setting.items() if state.get(key) != value
+    ]
+    if differing:
+        raise ConfigError(
+            f"the saved data position is of another data stream ({'; '.join(differing)}). Resume with the data and "
+            "options of the first start, or start a new run in another folder."
+        )
+
+
+def _chunks(indices: np.ndarray, size: int) -> list[np.ndarray]:
+    return [indices[start : start + size] for start in range(0, len(indices), size)]

@@ -1,0 +1,1 @@
+"""Vocabularies, one file a family."""

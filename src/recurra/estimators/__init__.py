@@ -1,0 +1,7 @@
+"""Floor 9: scikit-learn's manners over runs: fit, predict, get_params, set_params."""
+
+from recurra.estimators.base import Estimator
+from recurra.estimators.text import LanguageModel, TextClassifier
+from recurra.estimators.train import train
+
+__all__ = ["Estimator", "LanguageModel", "TextClassifier", "train"]

@@ -1,0 +1,69 @@
+"""What the estimators share: parameters, a temporary run folder, the fitted model."""
+
+from __future__ import annotations
+
+import inspect
+import tempfile
+from pathlib import Path
+from typing import Any, Self
+
+from recurra.core.errors import ConfigError, ModelFileError, did_you_mean
+from recurra.runs import Run, RunConfig, SavedModel, override
+from recurra.runs import train as train_run
+
+
+class Estimator:
+    """Parameters are the constructor's arguments, kept as they are; fitting writes `model_`.
+
+    scikit-learn's own rules (`get_params`, `set_params`, `clone`, `GridSearchCV`) hold without scikit-learn.
+    """
+
+    model_: SavedModel
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """The constructor's arguments by name; `deep` has no meaning here, as nothing is nested."""
+        return {name: getattr(self, name) for name in self._names()}
+
+    def set_params(self, **params: Any) -> Self:
+        """Change arguments by name.
+
+        Raises:
+            ConfigError: an unknown name.
+        """
+        for name, value in params.items():
+            if name not in self._names():
+                raise ConfigError(f"{type(self).__name__} has no parameter `{name}`.{did_you_mean(name, self._names())}")
+            setattr(self, name, value)
+        return self
+
+    def save(self, folder: str | Path) -> None:
+        """Save the fitted model; `recurra.load` reads it."""
+        self._fitted().save(folder)
+
+    def __repr__(self) -> str:
+        defaults = inspect.signature(type(self).__init__).parameters
+        shown = [f"{n}={v!r}" for n, v in self.get_params().items() if v != defaults[n].default]
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+    @classmethod
+    def _names(cls) -> list[str]:
+        return [name for name in inspect.signature(cls.__init__).parameters if name != "self"]
+
+    def _fitted(self) -> SavedModel:
+        if not hasattr(self, "model_"):
+            raise ModelFileError(f"this {type(self).__name__} is not fitted yet: call fit first.")
+        return self.model_
+
+    def _fit(self, config: RunConfig, rows: str, suffix: str, overrides: dict[str, Any], verbose: bool) -> Self:
+        """Train on `rows`, written to a temporary file, in a temporary run folder."""
+        with tempfile.TemporaryDirectory(prefix="recurra-") as folder:
+            path = Path(folder) / f"train{suffix}"
+            path.write_text(rows, encoding="utf-8")
+            given = {"data.train": str(path), "training.tensorboard": "off", **overrides}
+            run = Run(config=override(config, given), out=Path(folder) / "run", quiet=not verbose, say=_say(verbose))
+            self.model_ = train_run(run)
+        return self
+
+
+def _say(verbose: bool) -> Any:
+    return print if verbose else (lambda _: None)

@@ -1,0 +1,154 @@
+"""Torch's fused LSTM, GRU and RNN (one layer, one direction), made to honour lengths and resets without packing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from recurra.core.sequences import mask_from_lengths
+from recurra.core.state import State, leaves, where
+from recurra.kernels.blanks import Spread
+from recurra.kernels.dispatch import half_on_this_device
+from recurra.kernels.pieces import Pieces
+from recurra.kernels.rows import clear_padding, flip, flip_reset, last_step
+
+# Added to the gates before their sigmoid, it gives exactly 0 or 1, and a derivative of exactly 0, in every precision;
+# float16 holds it.
+_SATURATED = 1e4
+
+
+class Fused(NamedTuple):
+    """A fused kernel and its weights.
+
+    Attributes:
+        name: what torch calls it: "lstm", "gru", "rnn_tanh" or "rnn_relu".
+        weights: weight_ih, weight_hh, then bias_ih and bias_hh where there are biases, then weight_hr where projected.
+        has_biases: whether there are biases.
+    """
+
+    name: str
+    weights: list[Tensor]
+    has_biases: bool
+
+
+def scan(
+    kernel: Fused,
+    xs: Tensor,
+    state: State,
+    lengths: Tensor | None = None,
+    reset: Tensor | None = None,
+    initial: State | None = None,
+    *,
+    reverse: bool = False,
+) -> tuple[Tensor, State]:
+    """`reference.scan` of the cell that `kernel` is, with inputs (B, T, input_size) that may hold NaN on padding."""
+    if lengths is None and reset is None and not reverse:
+        return _run(kernel, xs, state)
+    xs = clear_padding(xs, lengths)
+    if reverse:
+        xs = flip(xs, lengths)
+        reset = None if reset is None else flip_reset(reset, lengths)
+    if reset is None:
+        ys, state = _run_padded(kernel, xs, state, lengths)
+    else:
+        assert initial is not None, "a reset needs the state to return to"
+        ys, state = _run_with_resets(kernel, xs, state, lengths, reset, initial)
+    return (flip(ys, lengths) if reverse else ys), state
+
+
+def _run(kernel: Fused, xs: Tensor, state: State) -> tuple[Tensor, State]:
+    """Whole rows, no resets: one call of torch."""
+    if torch.is_autocast_enabled(xs.device.type) and not half_on_this_device(kernel.name, xs.device):
+        with torch.autocast(xs.device.type, enabled=False):
+            return _run(kernel, xs.to(kernel.weights[0].dtype), state)
+    before = [leaf[None].contiguous() for leaf in leaves(state)]
+    # cuDNN keeps what backward needs only in its training mode, which does nothing else without dropout.
+    options = (kernel.has_biases, 1, 0.0, torch.is_grad_enabled(), False, True)
+    if kernel.name == "lstm":
+        ys, h, c = torch.lstm(xs, before, kernel.weights, *options)
+        return ys, (h[0].to(before[0].dtype), c[0].to(before[1].dtype))
+    function: Callable[..., Any] = getattr(torch, kernel.name)
+    ys, h = function(xs, before[0], kernel.weights, *options)
+    return ys, h[0].to(before[0].dtype)
+
+
+def _run_padded(
+    kernel: Fused, xs: Tensor, state: State, lengths: Tensor | None, blank: Tensor | None = None
+) -> tuple[Tensor, State]:
+    """Rows with zeros on padding, no resets: outputs before the padding don't depend on it, h is looked up there.
+
+    Args:
+        kernel: the kernel.
+        xs: (B, T, input_size).
+        state: before the first step.
+        lengths: (B,), or None.
+        blank: (B, T) bool, True on steps (with zeros in `xs`) that put the state to zero, or None.
+    """
+    padding = None
+    if lengths is not None:
+        padding = ~mask_from_lengths(lengths, xs.shape[0], xs.shape[1], xs.device)
+    columns = [] if blank is None else [(_forgetting_column(kernel), blank)]
+    if padding is not None and kernel.name == "lstm":
+        columns.append((_freezing_column(kernel), padding))
+    if columns:
+        weight_ih = torch.cat([kernel.weights[0], *(column for column, _ in columns)], 1)
+        kernel = kernel._replace(weights=[weight_ih, *kernel.weights[1:]])
+        xs = torch.cat([xs, *(flag[..., None].to(xs.dtype) for _, flag in columns)], 2)
+    ys, after = _run(kernel, xs, state)
+    if lengths is None or padding is None:
+        return ys, after
+    ys = ys.masked_fill(padding[..., None], 0)
+    h_before = next(leaves(state))
+    h = last_step(ys, lengths, h_before).to(h_before.dtype)
+    return ys, ((h, after[1]) if kernel.name == "lstm" else h)
+
+
+def _freezing_column(kernel: Fused) -> Tensor:
+    """Weights (4H, 1) of an input that, where it is 1, shuts an LSTM's input gate and opens its forget gate."""
+    column = kernel.weights[0].new_zeros(4, kernel.weights[0].shape[0] // 4, 1)
+    column[0], column[1] = -_SATURATED, _SATURATED
+    return column.reshape(-1, 1)
+
+
+def _forgetting_column(kernel: Fused) -> Tensor:
+    """Weights (4H or 3H, 1) of an input that, where it is 1 and the others 0, puts the state to exactly 0.
+
+    It shuts the input, forget and output gates of an LSTM. In a GRU it shuts both gates and takes the bias away from
+    the candidate, whose tanh is 0 then.
+    """
+    weight_ih = kernel.weights[0]
+    if kernel.name == "lstm":
+        column = weight_ih.new_full((4, weight_ih.shape[0] // 4, 1), -_SATURATED)
+        column[2] = 0
+        return column.reshape(-1, 1)
+    size = weight_ih.shape[0] // 3
+    candidate = -kernel.weights[2][2 * size :] if kernel.has_biases else weight_ih.new_zeros(size)
+    return torch.cat([weight_ih.new_full((2 * size,), -_SATURATED), candidate])[:, None]
+
+
+def _run_with_resets(
+    kernel: Fused, xs: Tensor, state: State, lengths: Tensor | None, reset: Tensor, initial: State
+) -> tuple[Tensor, State]:
+    """Rows with zeros on padding and resets: by blank steps where a reset returns to zeros, else by cutting."""
+    if kernel.name in ("lstm", "gru") and not any(leaf.requires_grad or leaf.any() for leaf in leaves(initial)):
+        started = where(reset[:, 0] if lengths is None else reset[:, 0] & (lengths > 0), initial, state)
+        rows = Spread.before(reset, lengths)
+        ys, after = _run_padded(kernel, rows.spread(xs), started, rows.lengths, rows.blank)
+        return rows.gather(ys), after
+    return _run_pieces(kernel, xs, state, Pieces.cut(reset, lengths), initial)
+
+
+def _run_pieces(kernel: Fused, xs: Tensor, state: State, pieces: Pieces, initial: State) -> tuple[Tensor, State]:
+    """Rows cut at their resets; each piece is a row of a larger batch."""
+    state = where(pieces.fresh_start, initial, state)
+    outputs, states = [], []
+    for group in pieces.groups:
+        piece_xs = clear_padding(pieces.take(xs, group), group.lengths)
+        before = pieces.take_state(group, state, initial)
+        ys, after = _run_padded(kernel, piece_xs, before, group.lengths)
+        outputs.append(ys.reshape(-1, ys.shape[2]))
+        states.append(after)
+    return pieces.join(outputs), pieces.join_states(states)

@@ -1,0 +1,71 @@
+"""The scan as a plain loop over the steps: the measure of every faster kernel, and the path for any cell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from recurra.core.sequences import mask_from_lengths
+from recurra.core.state import State, leaves, where
+from recurra.kernels.rows import flip, flip_reset, select_rows
+from recurra.kernels.zoneout import Zoneout, zone_out
+
+Recur = Callable[[Tensor, State], tuple[Tensor, State]]
+
+
+def scan(
+    recur: Recur,
+    xs: Tensor,
+    state: State,
+    lengths: Tensor | None = None,
+    reset: Tensor | None = None,
+    initial: State | None = None,
+    *,
+    zoneout: Zoneout | None = None,
+    reverse: bool = False,
+) -> tuple[Tensor, State]:
+    """Call `recur` step after step.
+
+    Args:
+        recur: one step: (B, P) and a state -> the output (B, O) and the new state.
+        xs: (B, T, P) with T > 0, finite on padding.
+        state: before the first step.
+        lengths: (B,) int64 on the device of `xs`; None means that no row is padded.
+        reset: (B, T) bool on the device of `xs`; needs `initial`.
+        initial: the state that a reset returns to.
+        zoneout: applied to the state after each step, and to the output where that is a leaf of the state.
+        reverse: run each row from its last real step to its first.
+    Returns:
+        Outputs (B, T, O), zero on padding; the state after each row's own last step.
+    """
+    mask = None if lengths is None else mask_from_lengths(lengths, xs.shape[0], xs.shape[1], xs.device)
+    if reverse:
+        xs = flip(xs, lengths)
+        reset = None if reset is None else flip_reset(reset, lengths)
+    if reset is not None and mask is not None:
+        reset = reset & mask
+    outputs = []
+    for step, x in enumerate(xs.unbind(1)):
+        if reset is not None:
+            assert initial is not None, "a reset needs the state to return to"
+            state = where(reset[:, step], initial, state)
+        y, new = recur(x, state)
+        if zoneout is not None:
+            y, new = _zone_out(zoneout, state, y, new)
+        if mask is not None:
+            real = mask[:, step]
+            y, new = select_rows(real, y, torch.zeros_like(y)), where(real, new, state)
+        outputs.append(y)
+        state = new
+    ys = torch.stack(outputs, 1)
+    return (flip(ys, lengths) if reverse else ys), state
+
+
+def _zone_out(zoneout: Zoneout, old: State, y: Tensor, new: State) -> tuple[Tensor, State]:
+    zoned = zone_out(zoneout, old, new)
+    for before, after in zip(leaves(new), leaves(zoned), strict=True):
+        if before is y:
+            return after, zoned
+    return y, zoned

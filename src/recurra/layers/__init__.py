@@ -1,0 +1,47 @@
+"""Floor 4: what models are put together from."""
+
+from recurra.layers.dropout import EmbeddingDropout, LockedDropout
+from recurra.layers.embedding import TokenEmbedding
+from recurra.layers.encoder import TokenEncoder, TokenEncoderConfig
+from recurra.layers.pooling import Pooling, PoolingKind
+from recurra.layers.recurrent import DropoutConfig, Recurrent, RecurrentConfig, RecurrentOutput
+from recurra.layers.softmax import (
+    SOFTMAXES,
+    AdaptiveSoftmax,
+    AdaptiveSoftmaxConfig,
+    ChunkedSoftmax,
+    ChunkedSoftmaxConfig,
+    DeferredLogits,
+    FullSoftmax,
+    FullSoftmaxConfig,
+    SampledSoftmax,
+    SampledSoftmaxConfig,
+    SoftmaxConfig,
+    SoftmaxHead,
+)
+
+__all__ = [
+    "SOFTMAXES",
+    "AdaptiveSoftmax",
+    "AdaptiveSoftmaxConfig",
+    "ChunkedSoftmax",
+    "ChunkedSoftmaxConfig",
+    "DeferredLogits",
+    "DropoutConfig",
+    "EmbeddingDropout",
+    "FullSoftmax",
+    "FullSoftmaxConfig",
+    "LockedDropout",
+    "Pooling",
+    "PoolingKind",
+    "Recurrent",
+    "RecurrentConfig",
+    "RecurrentOutput",
+    "SampledSoftmax",
+    "SampledSoftmaxConfig",
+    "SoftmaxConfig",
+    "SoftmaxHead",
+    "TokenEmbedding",
+    "TokenEncoder",
+    "TokenEncoderConfig",
+]

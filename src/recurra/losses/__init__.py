@@ -1,0 +1,14 @@
+"""Floor 2: raw model output and targets -> LossSum, over real positions only."""
+
+from recurra.losses.classification import HasCrossEntropy, binary_cross_entropy, cross_entropy
+from recurra.losses.regression import huber, mae, mse
+
+LOSSES = {
+    "cross-entropy": cross_entropy,
+    "binary-cross-entropy": binary_cross_entropy,
+    "mse": mse,
+    "mae": mae,
+    "huber": huber,
+}
+
+__all__ = ["LOSSES", "HasCrossEntropy", "binary_cross_entropy", "cross_entropy", "huber", "mae", "mse"]
