@@ -206,10 +206,13 @@ def _stack(layers: list[list[Cell]]) -> Recurrent:
     if not cells or any(len(directions) != len(layers[0]) for directions in layers):
         raise ConfigError("from_keras: a list of layers must be all Bidirectional, or none.")
     hidden_size, last_size = cells[0].hidden_size, cells[-1].hidden_size
-    remaining = iter(cells)
-    sizes = [cell.hidden_size for directions in layers[:-1] for cell in directions]
-    if any(size != hidden_size for size in sizes):
+    sizes = [cell.hidden_size for cell in cells]
+    num_last = len(layers[-1])
+    if sizes != [hidden_size] * (len(cells) - num_last) + [last_size] * num_last:
         raise ConfigError(f"from_keras: layers of {sizes} units: all but the last must have the same.")
+    if any(_config_of(cell) != _config_of(cells[0]) for cell in cells):
+        raise ConfigError("from_keras: layers of different kinds or options; convert them one by one.")
+    remaining = iter(cells)
     config = RecurrentConfig(
         cell=_config_of(cells[0]),
         hidden_size=hidden_size,
@@ -224,7 +227,7 @@ def _config_of(cell: Cell) -> ElmanConfig | LSTMConfig | GRUConfig:
     if isinstance(cell, LSTMCell | GRUCell):
         return cell.options
     assert isinstance(cell, ElmanCell), "only these three come from Keras"
-    return ElmanConfig(activation=cell.activation_name, bias=cell.bias_ih is not None)  # type: ignore[arg-type]
+    return ElmanConfig(activation=cell.activation_name, bias=cell.bias_ih is not None)
 
 
 def _refuse_options(cell: LSTMCell | GRUCell, names: tuple[str, ...]) -> None:

@@ -2,8 +2,8 @@
 
 Same constructor arguments, shapes, parameter names, first values at the same seed, and results: `recurra.nn.LSTM` for
 `torch.nn.LSTM` changes nothing. Beyond that, `forward` takes `lengths=` (zero and unsorted ones too, on any device) and
-`reset=`, the constructor takes the dropouts of `Extras`, and torch.compile and torch.func work. They are no subclasses of
-torch.nn's, which torch.compile refuses.
+`reset=`, the constructor takes the dropouts of `Extras`, and torch.compile and torch.func work. They are no subclasses
+of torch.nn's, which torch.compile refuses.
 """
 
 from __future__ import annotations
@@ -11,13 +11,12 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, cast
 
 import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
-from torch.backends.cudnn.rnn import get_cudnn_mode as cudnn_mode
 from torch.func import functional_call
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
@@ -151,20 +150,21 @@ class _Recurrence(nn.Module):
 
     def flatten_parameters(self) -> None:
         """Move the weights into one block of memory, as cuDNN wants them; elsewhere do nothing."""
-        weights = [weight for group in self.all_weights for weight in group]
-        if not all(weight.is_cuda and torch.backends.cudnn.is_acceptable(weight) for weight in weights):
+        cudnn: Any = torch.backends.cudnn
+        weights: list[Tensor] = [weight for group in self.all_weights for weight in group]
+        if not all(weight.is_cuda and cudnn.is_acceptable(weight) for weight in weights):
             return
         if len({weight.data_ptr() for weight in weights}) < len(weights):
             return
         sizes = self.hidden_size, self.proj_size, self.num_layers
-        with torch.no_grad(), torch.cuda.device_of(weights[0]):
-            mode = cudnn_mode(self.mode)
+        with torch.no_grad(), torch.cuda.device(weights[0].device):
+            mode = cudnn.rnn.get_cudnn_mode(self.mode)
             torch._cudnn_rnn_flatten_weight(
                 weights, len(self._weight_names), self.input_size, mode, *sizes, self.batch_first, self.bidirectional
             )
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        super()._apply(fn, recurse)
+        cast(Any, super())._apply(fn, recurse)
         self.flatten_parameters()
         return self
 

@@ -21,6 +21,7 @@ TEXTS = [
 ] * 3
 KINDS = sorted(VOCABULARIES)
 EXACT = [kind for kind in KINDS if kind != "word"]
+FAST = ("char", "byte", "word")
 every_kind = pytest.mark.parametrize("kind", KINDS)
 _FITTED: dict[str, Vocabulary] = {}
 
@@ -38,7 +39,7 @@ def test_decode_undoes_encode(kind: str) -> None:
         assert vocabulary.decode(vocabulary.encode(text)) == text
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=25)
 @given(st.text())
 def test_bytes_and_parts_of_words_know_every_text(text: str) -> None:
     for kind in ("byte", "bpe", "unigram"):
@@ -131,13 +132,12 @@ def test_damaged_json(kind: str) -> None:
 
 
 @every_kind
-def test_a_megabyte_is_encoded_within_seconds(kind: str) -> None:
+def test_speed(kind: str) -> None:
     vocabulary = fitted(kind)
-    text = ("".join(TEXTS) * 3000)[:1_000_000]
+    text = ("".join(TEXTS) * 3000)[: 1_000_000 if kind in FAST else 100_000]
     begin = time.perf_counter()
     vocabulary.encode(text)
-    limit = 1.0 if kind in ("char", "byte", "word") else 10.0
-    assert time.perf_counter() - begin < limit
+    assert time.perf_counter() - begin < 1
 
 
 @every_kind

@@ -49,8 +49,8 @@ def classification_baselines(
     model = MultiLabelLogisticRegression(num_classes) if labels else LogisticRegression(num_classes)
     return {
         "majority": np.tile(prior, (len(test_rows), 1)),
-        "naive Bayes": bayes,
-        f"logistic regression{note}": model.fit(fewer, wanted[chosen], *valid).predict_proba(test_rows),
+        "naive-bayes": bayes,
+        f"logistic-regression{note}": model.fit(fewer, wanted[chosen], *valid).predict_proba(test_rows),
     }
 
 

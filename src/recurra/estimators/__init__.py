@@ -2,6 +2,6 @@
 
 from recurra.estimators.base import Estimator
 from recurra.estimators.text import LanguageModel, TextClassifier
-from recurra.estimators.train import train
+from recurra.estimators.training import train
 
 __all__ = ["Estimator", "LanguageModel", "TextClassifier", "train"]

@@ -82,7 +82,7 @@ class TextClassifier(Estimator):
 
     def score(self, texts: Sequence[str], labels: Sequence[Any]) -> float:
         """Accuracy (for several labels a text: of the whole set)."""
-        return self._fitted().evaluate(list(texts), labels=list(labels))["accuracy"]
+        return self._fitted().evaluate_texts(list(texts), list(labels))["accuracy"]
 
 
 class LanguageModel(Estimator):
@@ -135,4 +135,4 @@ class LanguageModel(Estimator):
     def score(self, texts: str | Sequence[str], y: None = None) -> float:
         """Mean log-probability of a token, in nats: greater is better."""
         documents = [texts] if isinstance(texts, str) else list(texts)
-        return -self._fitted().evaluate(documents, labels=())["nats"]
+        return -self._fitted().evaluate_texts(documents)["nats"]

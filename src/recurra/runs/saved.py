@@ -81,23 +81,28 @@ class SavedModel:
         """Predictions as JSON values, with probabilities."""
         return [self.task.readable(prediction) for prediction in self._predictions(texts)]
 
-    def evaluate(
-        self, data: str | list[str] | Sequence[str], labels: Sequence[Any] | None = None, **options: Any
-    ) -> dict[str, float]:
-        """Metrics on files, or on texts with labels.
+    def evaluate(self, paths: str | Path | list[str], **options: Any) -> dict[str, float]:
+        """Metrics on files.
 
         Args:
-            data: a path or paths; with `labels`, or for a language model with `labels=()`, the texts themselves.
-            labels: a label (or list of labels) a text.
-            options: fields of DataConfig for files, such as text_column or encoding.
+            paths: a file, a folder, or a list of them.
+            options: fields of DataConfig, such as text_column or encoding.
         """
-        if labels is None:
-            split = self.task.read(data if isinstance(data, str) else list(data), parse(DataConfig, options))
-        elif isinstance(self.task, TextClassification):
-            split = self.task.encode_labelled(list(data), list(labels))
-        else:
-            split = self.task.encode(list(data))
-        return self.evaluate_split(split)[0]
+        given = list(map(str, paths)) if isinstance(paths, list) else str(paths)
+        return self.evaluate_split(self.task.read(given, parse(DataConfig, options)))[0]
+
+    def evaluate_texts(self, texts: Sequence[str], labels: Sequence[Any] | None = None) -> dict[str, float]:
+        """Metrics on texts at hand.
+
+        Args:
+            texts: whole texts.
+            labels: for a classifier a label (or list of labels) a text; none for a language model.
+        """
+        if isinstance(self.task, TextClassification):
+            if labels is None or len(labels) != len(texts):
+                raise DataError(f"evaluate_texts got {len(texts)} texts and {len(labels or ())} labels: one each is wanted.")
+            return self.evaluate_split(self.task.encode_labelled(list(texts), list(labels)))[0]
+        return self.evaluate_split(self.task.encode(list(texts)))[0]
 
     def evaluate_split(self, split: Any) -> tuple[dict[str, float], list[Any], list[Any]]:
         """Metrics of an encoded split, with its predictions and references."""
@@ -197,17 +202,12 @@ class SavedModel:
     def _stream(self, split: Any) -> Any:
         training = self.config.training
         options = StreamOptions(
-            batch_size=evaluation_rows(training.batch_size),
+            batch_size=training.batch_size,
             length=max(training.tbptt_length, 128),
             seed=0,
             shuffle=False,
         )
         return self.task.stream(split, options)
-
-
-def evaluation_rows(batch_size: int) -> int:
-    """Rows of an evaluation batch: as in training, so that what fits there fits here."""
-    return batch_size
 
 
 def load(folder: str | Path, device: str = "cpu") -> SavedModel:

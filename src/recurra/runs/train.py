@@ -22,7 +22,7 @@ from recurra.runs.config import RunConfig
 from recurra.runs.folder import open_folder
 from recurra.runs.gradients import gradient_through_time
 from recurra.runs.report import Confusion, Report, write_report
-from recurra.runs.saved import SavedModel, evaluation_rows, load
+from recurra.runs.saved import SavedModel, load
 from recurra.tasks import TASKS, FileTask, LanguageModelling, Preparation, Prepared, StreamOptions
 from recurra.training import Job, Loop, Progress, World, read_metrics, start_world, stop_world
 from recurra.training.checkpoint import list_checkpoints, load_model_tensors, model_tensors, read_checkpoint
@@ -131,7 +131,7 @@ def _loop(run: Run, world: World, model: nn.Module, prepared: Prepared) -> Loop:
 
 
 def _evaluation(config: RunConfig) -> StreamOptions:
-    rows = evaluation_rows(config.training.batch_size)
+    rows = config.training.batch_size
     return StreamOptions(batch_size=rows, length=max(config.training.tbptt_length, 128), seed=0, shuffle=False)
 
 

@@ -81,7 +81,7 @@ def test_max_size_counts_the_special_entries() -> None:
 )
 def test_usual_blanks_come_back(text: str) -> None:
     vocabulary = fit_vocabulary(VocabularyConfig(kind="word"), [text])
-    assert vocabulary.decode(vocabulary.encode(text)).replace("OK。", "OK。") == text.replace("，OK", "， OK")
+    assert vocabulary.decode(vocabulary.encode(text)) == text
 
 
 def test_whitespace_decode_keeps_lines() -> None:

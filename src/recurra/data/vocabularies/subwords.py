@@ -76,7 +76,8 @@ class SubwordVocabulary:
     @property
     def size(self) -> int:
         """Number of entries, the special ones included."""
-        return len(self.counts)
+        size: int = self._tokenizer.get_vocab_size()
+        return size
 
     def encode(self, text: str) -> list[int]:
         """The indices of `text`; no eos is added."""

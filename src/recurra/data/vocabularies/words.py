@@ -21,7 +21,9 @@ _PATTERNS = {
 _CLOSING = set(",.;:!?%)]}\u2019\u201d\u2026\u3002\uff0c\uff01\uff1f\uff1b\uff1a\u3001\uff09\u300b\u300d")
 _OPENING = set("([{$#@\u2018\u201c\uff08\u300a\u300c\u00a1\u00bf")
 _JOINING = set("-/_=*+<>|\\^~&`'")
-_IS_NO_BLANKS = re.compile(f"[{_NO_BLANKS}\u3001-\u303f\uff01-\uff65]")
+_WIDE_MARKS = "\u3001-\u303f\uff01-\uff65"
+_IS_WIDE_MARK = re.compile(f"[{_WIDE_MARKS}]")
+_IS_NO_BLANKS = re.compile(f"[{_NO_BLANKS}{_WIDE_MARKS}]")
 
 
 class WordVocabulary:
@@ -110,6 +112,7 @@ def join_words(words: Sequence[str]) -> str:
     for word in words:
         tight = word == "\n" or word in _CLOSING or previous == "\n" or previous in _OPENING
         tight = tight or word in _JOINING or previous in _JOINING
+        tight = tight or bool(_IS_WIDE_MARK.match(previous[-1:]))
         tight = tight or bool(_IS_NO_BLANKS.match(word[:1]) and _IS_NO_BLANKS.match(previous[-1:]))
         if word == '"':
             tight = tight or quote_is_open
