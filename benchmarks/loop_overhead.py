@@ -74,13 +74,13 @@ def with_recurra(corpus: TokenCorpus, task: LanguageModelling, updates: int) -> 
     with tempfile.TemporaryDirectory() as folder:
         job = Job(
             model=model,
-            layer_groups=model.layer_groups(),
+            layer_groups=model.layer_groups,
             task=task,
             train=TokenStream(corpus, ROWS, LENGTH),
             valid=None,
             optimizer=AdamWConfig(learning_rate=4e-3, beta2=0.99, weight_decay=0.0, clip_norm=1.0),
             schedule=CosineConfig(),
-            training=TrainingConfig(epochs=1, max_updates=updates, tensorboard="off"),
+            training=TrainingConfig(epochs=1, max_updates=updates, tensorboard="never"),
             world=start_world("cpu"),
             folder=Path(folder),
             quiet=True,

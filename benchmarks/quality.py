@@ -36,7 +36,7 @@ def data(*parts: str) -> str:
 
 def run(recipe: str, folder: Path, overrides: dict[str, Any]) -> SavedModel:
     """Train a recipe."""
-    return recurra.train(recipe, folder, {"training.tensorboard": "off", **overrides})
+    return recurra.train(recipe, folder, {"training.tensorboard": "never", **overrides})
 
 
 def summary(saved: SavedModel, split: str, tags: tuple[str, ...]) -> dict[str, Any]:

@@ -234,6 +234,13 @@ def test_padding_and_empty_batches(config: Config) -> None:
     if config.kind != "full":
         nothing = head(hidden).cross_entropy(targets, torch.zeros_like(mask))
         assert (nothing.total.item(), nothing.count.item()) == (0, 0)
+        everywhere = targets.clamp(min=0)
+        torch.manual_seed(5)
+        first = head(hidden).cross_entropy(everywhere)
+        torch.manual_seed(5)
+        second = head(hidden).cross_entropy(everywhere, torch.ones_like(mask))
+        assert torch.equal(first.total, second.total)
+        assert first.count.item() == second.count.item() == mask.numel()
         assert all(float(grad.abs().sum()) == 0 for grad in torch.autograd.grad(nothing.total, head.parameters()))
 
 

@@ -112,7 +112,9 @@ class Cell(nn.Module, ABC):
     def zeros(self, batch_size: int, size: int) -> Tensor:
         """(batch_size, size) zeros with the dtype and device of the cell's first parameter."""
         weight = next(self.parameters(), None)
-        return torch.zeros(batch_size, size) if weight is None else weight.new_zeros(batch_size, size)
+        if weight is None:
+            return torch.zeros(batch_size, size)
+        return torch.zeros(batch_size, size, dtype=weight.dtype, device=weight.device)
 
     def scan(
         self,

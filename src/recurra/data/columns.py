@@ -86,7 +86,7 @@ def usable_rows(records: Records, choice: ColumnChoice, skip_bad_rows: bool = Fa
     Raises:
         DataError: a label is empty or a field missing, and bad rows are not to be skipped; or no row is left.
     """
-    records = require_fields(records, choice, skip_bad_rows)
+    records = _require_fields(records, choice, skip_bad_rows)
     if choice.label is None:
         return records
     return _without(
@@ -97,7 +97,7 @@ def usable_rows(records: Records, choice: ColumnChoice, skip_bad_rows: bool = Fa
     )
 
 
-def require_fields(records: Records, choice: ColumnChoice, skip_bad_rows: bool) -> Records:
+def _require_fields(records: Records, choice: ColumnChoice, skip_bad_rows: bool) -> Records:
     """The rows that have the chosen columns: a row of JSON may lack some.
 
     Raises:

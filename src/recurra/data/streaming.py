@@ -28,7 +28,7 @@ class TokenStream:
         batch_size: rows of the global batch, each with its own state.
         length: steps of a window.
         seed: of the window lengths, where `jitter` is not 0.
-        jitter: window lengths are drawn from length - jitter to length + jitter anew each epoch; 0: all the same.
+        jitter: window lengths vary from length - jitter to length + jitter, anew each epoch; 0: all the same.
         shard: which rows of each global batch this process takes.
     Raises:
         DataError: no tokens.
@@ -92,7 +92,7 @@ class TokenStream:
         return self._window(begin, end)
 
     def batches_per_epoch(self) -> int:
-        """How many batches this epoch has; the same in every epoch unless there is jitter."""
+        """How many batches an epoch has."""
         return len(self._borders) - 1
 
     def state_dict(self) -> dict[str, Any]:
@@ -114,11 +114,11 @@ class TokenStream:
         total = self._row_length
         if not self._jitter:
             return np.append(np.arange(0, total, self._length), total)
+        # Borders move, not widths: the number of windows stays the same, as schedules and checkpoints need it.
         rng = np.random.default_rng([self._seed, self._epoch])
-        shortest, longest = self._length - self._jitter, self._length + self._jitter
-        widths = rng.integers(shortest, longest + 1, size=-(-total // shortest))
-        ends = np.cumsum(widths)
-        return np.concatenate([[0], ends[ends < total], [total]])
+        borders = np.arange(self._length, total, self._length)
+        borders += rng.integers(0, self._jitter + 1, size=len(borders)) - self._jitter // 2
+        return np.concatenate([[0], np.minimum(borders, total - 1), [total]])
 
     def _window(self, begin: int, end: int) -> Batch:
         tokens = self._tokens

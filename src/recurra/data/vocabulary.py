@@ -32,13 +32,10 @@ def fit_vocabulary(config: VocabularyConfig, texts: Texts) -> Vocabulary:
         MissingExtraError: bpe or unigram without the package `tokenizers`.
     """
     repeatable: Iterable[str] = _Repeatable(texts) if callable(texts) else texts
-    if config.kind in ("bpe", "unigram"):
-        repeatable = list(repeatable) if iter(repeatable) is repeatable else repeatable
-        found = any(repeatable)
-    else:
-        found = True
-    vocabulary: Vocabulary | None = VOCABULARIES[config.kind].fit(config, repeatable) if found else None
-    if vocabulary is None or not vocabulary.counts.sum() - vocabulary.counts[vocabulary.eos_index]:
+    if config.kind in ("bpe", "unigram") and iter(repeatable) is repeatable:
+        repeatable = list(repeatable)
+    vocabulary: Vocabulary = VOCABULARIES[config.kind].fit(config, repeatable)
+    if vocabulary.counts.sum() == vocabulary.counts[vocabulary.eos_index]:
         raise DataError(
             "the training texts hold no token to build a vocabulary from: is the file, or its text column, empty?"
         )

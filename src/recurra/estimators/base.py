@@ -59,7 +59,7 @@ class Estimator:
         with tempfile.TemporaryDirectory(prefix="recurra-") as folder:
             path = Path(folder) / f"train{suffix}"
             path.write_text(rows, encoding="utf-8")
-            given = {"data.train": str(path), "training.tensorboard": "off", **overrides}
+            given = {"data.train": str(path), "training.tensorboard": "never", **overrides}
             run = Run(config=override(config, given), out=Path(folder) / "run", quiet=not verbose, say=_say(verbose))
             self.model_ = train_run(run)
         return self

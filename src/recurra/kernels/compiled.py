@@ -31,8 +31,9 @@ def scan(
 ) -> tuple[Tensor, State]:
     """`fused.scan`; the same numbers."""
     name, weights, has_biases = kernel
+    learned = any(leaf.requires_grad for leaf in leaves(initial))
     outputs = _forward(
-        [xs, *weights], list(leaves(state)), list(leaves(initial)), lengths, reset, name, has_biases, reverse
+        [xs, *weights], list(leaves(state)), list(leaves(initial)), lengths, reset, name, has_biases, reverse, learned
     )
     ys = outputs[0].transpose(0, 1)
     return ys, ((outputs[1], outputs[2]) if name == "lstm" else outputs[1])
@@ -48,6 +49,7 @@ def _forward(
     name: str,
     has_biases: bool,
     reverse: bool,
+    learned: bool,
 ) -> list[Tensor]:
     # An operator's outputs may share no memory with its inputs or with one another.
     ys, *after = _compute(inputs, state, initial, lengths, reset, name, has_biases, reverse)
@@ -65,12 +67,16 @@ def _backward(
     name: str,
     has_biases: bool,
     reverse: bool,
+    learned: bool,
 ) -> list[Tensor]:
     with _recording():
-        sources = [tensor.detach().requires_grad_() for tensor in (*inputs, *state, *initial)]
+        # An initial state without a gradient leaves the kernel its faster way with resets.
+        sources = [tensor.detach().requires_grad_() for tensor in (*inputs, *state, *(initial if learned else ()))]
         split = len(inputs), len(inputs) + len(state)
-        groups = sources[: split[0]], sources[split[0] : split[1]], sources[split[1] :]
-        outputs = _compute(*groups, lengths, reset, name, has_biases, reverse)
+        fresh = sources[split[1] :] if learned else initial
+        outputs = _compute(
+            sources[: split[0]], sources[split[0] : split[1]], fresh, lengths, reset, name, has_biases, reverse
+        )
         results = torch.autograd.grad(outputs, sources, gradients, allow_unused=True)
     return [
         torch.zeros_like(source) if result is None else result.clone(memory_format=torch.contiguous_format)
@@ -87,9 +93,14 @@ def _(inputs: Sequence[Tensor], state: Sequence[Tensor], *_: Any) -> list[Tensor
 
 @_backward.register_fake
 def _(
-    gradients: Sequence[Tensor], inputs: Sequence[Tensor], state: Sequence[Tensor], initial: Sequence[Tensor], *_: Any
+    gradients: Sequence[Tensor],
+    inputs: Sequence[Tensor],
+    state: Sequence[Tensor],
+    initial: Sequence[Tensor],
+    *options: Any,
 ) -> list[Tensor]:
-    return [tensor.new_empty(tensor.shape) for tensor in (*inputs, *state, *initial)]
+    learned = options[-1]
+    return [tensor.new_empty(tensor.shape) for tensor in (*inputs, *state, *(initial if learned else ()))]
 
 
 def _remember(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
@@ -103,7 +114,8 @@ def _differentiate(ctx: Any, gradients: list[Tensor]) -> tuple[Any, ...]:
     first, second = ctx.sizes[0], sum(ctx.sizes)
     groups = sources[:first], sources[first:second], sources[second:]
     results = _backward(gradients, *groups, lengths, reset, *ctx.options)
-    return results[:first], results[first:second], results[second:], None, None, None, None, None
+    of_initial = results[second:] or [None] * len(groups[2])
+    return results[:first], results[first:second], of_initial, *[None] * 6
 
 
 _forward.register_autograd(_differentiate, setup_context=_remember)

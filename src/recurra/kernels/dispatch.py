@@ -87,11 +87,13 @@ def can_read(values: Tensor) -> bool:
     return not torch.compiler.is_compiling() and values.device.type == "cpu" and not in_functorch()
 
 
-def half_on_this_device(name: str, device: torch.device) -> bool:
-    """Whether the fused kernel takes bfloat16 and float16 there; oneDNN's LSTM needs a CPU with such units."""
-    if device.type != "cpu" or name != "lstm":
+def takes(name: str, dtype: torch.dtype, device: torch.device) -> bool:
+    """Whether the fused kernel computes in `dtype` there; oneDNN's LSTM needs a CPU with units for half precision."""
+    if device.type != "cpu" or name != "lstm" or dtype not in (torch.bfloat16, torch.float16):
         return True
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    if dtype == torch.bfloat16:
+        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return bool(torch.ops.mkldnn._is_mkldnn_fp16_supported())
 
 
 def _torch_obstacle(fused_name: str, xs: Tensor, dtype: torch.dtype) -> str:
@@ -99,6 +101,6 @@ def _torch_obstacle(fused_name: str, xs: Tensor, dtype: torch.dtype) -> str:
         return "a torch.func transform is active, and torch's fused kernels have no rule for it"
     if not torch.compiler.is_compiling() and forward_ad._current_level >= 0:
         return "forward-mode differentiation is active, and torch's fused kernels have no rule for it"
-    if dtype in (torch.bfloat16, torch.float16) and not half_on_this_device(fused_name, xs.device):
+    if not takes(fused_name, dtype, xs.device):
         return f"this CPU has no units for {dtype}, which torch's fused {fused_name} needs there"
     return ""

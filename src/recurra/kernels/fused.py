@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ from torch import Tensor
 from recurra.core.sequences import mask_from_lengths
 from recurra.core.state import State, leaves, where
 from recurra.kernels.blanks import Spread
-from recurra.kernels.dispatch import half_on_this_device
+from recurra.kernels.dispatch import takes
 from recurra.kernels.pieces import Pieces
 from recurra.kernels.rows import clear_padding, flip, flip_reset, last_step
 
@@ -61,18 +62,41 @@ def scan(
 
 def _run(kernel: Fused, xs: Tensor, state: State) -> tuple[Tensor, State]:
     """Whole rows, no resets: one call of torch."""
-    if torch.is_autocast_enabled(xs.device.type) and not half_on_this_device(kernel.name, xs.device):
-        with torch.autocast(xs.device.type, enabled=False):
-            return _run(kernel, xs.to(kernel.weights[0].dtype), state)
+    if xs.is_cuda:
+        with warnings.catch_warnings():
+            # cuDNN would have all weights in one piece of memory; to copy them together at each call costs little.
+            warnings.filterwarnings("ignore", message="RNN module weights are not part of single contiguous chunk")
+            return _call(kernel, xs, state)
+    device = xs.device.type
+    if torch.is_autocast_enabled(device) and not takes(kernel.name, torch.get_autocast_dtype(device), xs.device):
+        with torch.autocast(device, enabled=False):
+            return _call(kernel, xs.to(kernel.weights[0].dtype), state)
+    return _call(kernel, xs, state)
+
+
+def _call(kernel: Fused, xs: Tensor, state: State) -> tuple[Tensor, State]:
     before = [leaf[None].contiguous() for leaf in leaves(state)]
     # cuDNN keeps what backward needs only in its training mode, which does nothing else without dropout.
     options = (kernel.has_biases, 1, 0.0, torch.is_grad_enabled(), False, True)
     if kernel.name == "lstm":
-        ys, h, c = torch.lstm(xs, before, kernel.weights, *options)
+        if len(kernel.weights) % 2 and xs.device.type == "cpu":
+            ys, h, c = _run_projected(kernel, xs, before)
+        else:
+            ys, h, c = torch.lstm(xs, before, kernel.weights, *options)
         return ys, (h[0].to(before[0].dtype), c[0].to(before[1].dtype))
     function: Callable[..., Any] = getattr(torch, kernel.name)
     ys, h = function(xs, before[0], kernel.weights, *options)
     return ys, h[0].to(before[0].dtype)
+
+
+def _run_projected(kernel: Fused, xs: Tensor, before: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    """A projected LSTM on a CPU, in torch's form for packed rows, which does not warn that oneDNN has none."""
+    batch_size, num_steps = xs.shape[:2]
+    steps = xs.transpose(0, 1).reshape(batch_size * num_steps, xs.shape[2])
+    sizes = torch.full((num_steps,), batch_size)
+    options = (kernel.has_biases, 1, 0.0, torch.is_grad_enabled(), False)
+    ys, h, c = torch.lstm(steps, sizes, before, kernel.weights, *options)
+    return ys.reshape(num_steps, batch_size, ys.shape[1]).transpose(0, 1), h, c
 
 
 def _run_padded(

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from recurra.core.batch import LossSum
 from recurra.core.errors import ShapeError
-from recurra.losses.masking import take_real
+from recurra.losses.masking import at_least_float32, take_real
 
 
 class HasCrossEntropy(Protocol):
@@ -43,7 +43,7 @@ def cross_entropy(
         )
     logits = take_real(prediction, mask).reshape(-1, prediction.shape[-1])
     chosen = take_real(targets, mask).reshape(-1)
-    total = F.cross_entropy(_at_least_float32(logits), chosen, reduction="sum", label_smoothing=label_smoothing)
+    total = F.cross_entropy(at_least_float32(logits), chosen, reduction="sum", label_smoothing=label_smoothing)
     return LossSum(total, _count(chosen))
 
 
@@ -62,14 +62,9 @@ def binary_cross_entropy(logits: Tensor, targets: Tensor, mask: Tensor | None = 
             f"binary_cross_entropy got logits of shape {tuple(logits.shape)} and targets of shape "
             f"{tuple(targets.shape)}: they must be the same."
         )
-    chosen = _at_least_float32(take_real(logits, mask))
+    chosen = at_least_float32(take_real(logits, mask))
     wanted = take_real(targets, mask).to(chosen.dtype)
     return LossSum(F.binary_cross_entropy_with_logits(chosen, wanted, reduction="sum"), _count(chosen))
-
-
-def _at_least_float32(logits: Tensor) -> Tensor:
-    """A sum of many terms needs more than a half-precision mantissa."""
-    return logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
 
 
 def _count(values: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from recurra.core.errors import ShapeError
@@ -26,3 +27,8 @@ def take_real(values: Tensor, mask: Tensor | None) -> Tensor:
             "the first axes must be the same."
         )
     return values[mask]
+
+
+def at_least_float32(values: Tensor) -> Tensor:
+    """A sum of many terms needs more than a half-precision mantissa."""
+    return values.float() if values.dtype in (torch.bfloat16, torch.float16) else values

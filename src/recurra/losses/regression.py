@@ -10,7 +10,7 @@ from torch import Tensor
 
 from recurra.core.batch import LossSum
 from recurra.core.errors import ShapeError
-from recurra.losses.masking import take_real
+from recurra.losses.masking import at_least_float32, take_real
 
 
 def mse(prediction: Tensor, targets: Tensor, mask: Tensor | None = None) -> LossSum:
@@ -51,5 +51,6 @@ def _summed(
             f"{name} got a prediction of shape {tuple(prediction.shape)} and targets of shape "
             f"{tuple(targets.shape)}: they must be the same."
         )
-    chosen, wanted = take_real(prediction, mask), take_real(targets, mask)
+    chosen = at_least_float32(take_real(prediction, mask))
+    wanted = take_real(targets, mask).to(chosen.dtype)
     return LossSum(function(chosen, wanted, reduction="sum"), torch.tensor(chosen.numel(), device=chosen.device))

@@ -115,7 +115,7 @@ def _loop(run: Run, world: World, model: nn.Module, prepared: Prepared) -> Loop:
     )
     job = Job(
         model=model,
-        layer_groups=model.layer_groups(),  # type: ignore[operator]
+        layer_groups=model.layer_groups,  # type: ignore[arg-type]
         task=task,
         train=task.stream(splits.train, options),
         valid=None if splits.valid is None else task.stream(splits.valid, _evaluation(config)),

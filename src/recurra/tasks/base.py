@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -10,6 +9,7 @@ from typing import Any, Protocol
 from recurra.core.batch import BatchStream, Task
 from recurra.core.config import Config
 from recurra.data import DataConfig, Shard, Splits, Vocabulary
+from recurra.data.sharding import ONE_PROCESS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,13 +46,15 @@ class StreamOptions:
     length: int
     seed: int
     shuffle: bool
-    shard: Shard = Shard()
+    shard: Shard = ONE_PROCESS
 
 
 class FileTask(Task, Protocol):
     """A task as runs, saved models and the command line use it."""
 
-    config: Config
+    @property
+    def config(self) -> Config:
+        """Its options."""
 
     def stream(self, split: Any, options: StreamOptions) -> BatchStream:
         """The batches of an encoded split."""
@@ -77,11 +79,3 @@ class FileTask(Task, Protocol):
 
     def files(self) -> dict[str, Any]:
         """JSON values by file name: all that was fitted, as it travels inside a saved model."""
-
-
-class TaskType(Protocol):
-    """The class of a task: the entry of TASKS."""
-
-    Config: type[Config]
-    prepare: Callable[[Config, Preparation], Prepared]
-    from_files: Callable[[Config, Mapping[str, Any]], FileTask]

@@ -97,7 +97,9 @@ class LanguageModelling:
             for name, source in zip(("train", "valid", "test"), sources, strict=True)
         ]
         splits = Splits(*parts)
-        unknown = "" if vocabulary.unk_index is None else f", {task.unknown_share(splits.valid or splits.train):.2%} unknown"
+        measured = splits.valid or splits.train
+        assert measured is not None, "there is always a training part"
+        unknown = "" if vocabulary.unk_index is None else f", {task.unknown_share(measured):.2%} unknown"
         held = ", ".join(f"{name} {task.sizes(part)}" for name, part in zip(Splits._fields, parts, strict=True) if part)
         notes = (*notes, f"{vocabulary.kind} vocabulary of {vocabulary.size}{unknown}; {held}")
         return Prepared(task=task, splits=splits, notes=notes)
@@ -194,7 +196,7 @@ def _split_sources(data: DataConfig) -> tuple[Splits[Any], tuple[str, ...]]:
     )
     valid = held.valid if data.valid is None else _source(data.valid, data)
     test = held.test if data.test is None else _source(data.test, data)
-    notes = ()
+    notes: tuple[str, ...] = ()
     if data.valid is None and data.valid_fraction > 0:
         notes = (f"the last {data.valid_fraction:.0%} of the text is held out for validation",)
     return Splits(held.train, valid, test), notes

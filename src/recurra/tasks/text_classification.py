@@ -126,7 +126,8 @@ class TextClassification:
         columns = {"text": choice.text_column, "label": choice.label}
         task = cls(config, vocabulary, labels, counts, columns)
         splits = Splits(*(task._encode_rows(part, choice) if part else None for part in rows))
-        held = ", ".join(f"{name} {task.sizes(part)}" for name, part in zip(Splits._fields, splits, strict=True) if part)
+        named = zip(Splits._fields, splits, strict=True)
+        held = ", ".join(f"{name} {task.sizes(part)}" for name, part in named if part)
         shown = ", ".join(labels.names[:12]) + (", ..." if len(labels) > 12 else "")
         notes = (*notes, f"{len(labels)} labels: {shown}", f"{vocabulary.kind} vocabulary of {vocabulary.size}; {held}")
         return Prepared(task=task, splits=splits, notes=notes)
@@ -279,7 +280,8 @@ class TextClassification:
         """Rows of probabilities with the names that they stand for."""
         names = self.labels.names
         if self.config.multi_label:
-            return [MultiClassified(tuple(n for n, p in zip(names, row, strict=True) if p >= 0.5), row) for row in probs]
+            chosen = [tuple(n for n, p in zip(names, row, strict=True) if p >= 0.5) for row in probs]
+            return [MultiClassified(labels, row) for labels, row in zip(chosen, probs, strict=True)]
         return [Classified(names[int(row.argmax())], row) for row in probs]
 
     def _true_names(self, targets: Any) -> list[Any]:
@@ -296,7 +298,8 @@ class TextClassification:
 def _split_label(raw: str, config: TextClassificationConfig) -> list[str]:
     if not config.multi_label:
         return [raw.strip()]
-    return [part.strip() for part in raw.replace("\n", config.label_separator).split(config.label_separator) if part.strip()]
+    parts = raw.replace("\n", config.label_separator).split(config.label_separator)
+    return [part.strip() for part in parts if part.strip()]
 
 
 def _as_names(label: Any) -> list[str]:
@@ -306,7 +309,7 @@ def _as_names(label: Any) -> list[str]:
 def _read_splits(data: DataConfig, seed: int) -> tuple[Splits[Any], ColumnChoice, tuple[str, ...]]:
     """The rows of each split, from files of its own or held out of the training files."""
     if data.train is None:
-        raise ConfigError("no training data: give --data.train FILE (CSV, TSV or JSONL with a text and a label column).")
+        raise ConfigError("no training data: give --data.train FILE (CSV, TSV or JSONL with text and label columns).")
     records = read_records(data.train, data)
     choice = choose_columns(records, data.text_column, data.label_column)
     usable = usable_rows(records, choice, data.skip_bad_rows)

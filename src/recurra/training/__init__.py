@@ -3,8 +3,10 @@
 from recurra.training.config import TrainingConfig
 from recurra.training.distributed import World, start_world, stop_world
 from recurra.training.evaluation import evaluate, run_over
+from recurra.training.interrupt import InterruptedRun
+from recurra.training.job import Job, Progress
 from recurra.training.logs import read_metrics
-from recurra.training.loop import InterruptedRun, Job, Loop, Progress
+from recurra.training.loop import Loop
 from recurra.training.optimizer import OPTIMIZERS, OptimizerConfig
 from recurra.training.schedule import SCHEDULES, ScheduleConfig
 

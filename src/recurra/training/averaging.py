@@ -8,6 +8,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from recurra.training.distributed import full, like
+
 
 class WeightAverage:
     """Mean of the weights over all updates since `start`."""
@@ -56,7 +58,7 @@ class WeightAverage:
 
     def tensors(self) -> dict[str, Tensor]:
         """What a checkpoint keeps."""
-        return {name: mean.clone() for name, mean in self._mean.items()}
+        return {name: full(mean).clone() for name, mean in self._mean.items()}
 
     @property
     def count(self) -> int:
@@ -65,5 +67,5 @@ class WeightAverage:
 
     def load(self, tensors: dict[str, Tensor], count: int) -> None:
         """Put back what a checkpoint kept."""
-        self._mean = {name: tensor.to(self._parameters[name].device) for name, tensor in tensors.items()}
+        self._mean = {name: like(tensor, self._parameters[name]) for name, tensor in tensors.items()}
         self._count = count

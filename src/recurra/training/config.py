@@ -23,4 +23,4 @@ class TrainingConfig(Config):
     monitor: str = Field("auto", description="metric that chooses the best checkpoint; auto is the task's own")
     patience: int = Field(0, ge=0, description="stop after so many evaluations without a new best; 0 is off")
     checkpoint_seconds: float = Field(60.0, gt=0, description="longest time between checkpoints")
-    tensorboard: Literal["auto", "on", "off"] = Field("auto", description="event files; auto means if installed")
+    tensorboard: Literal["auto", "always", "never"] = Field("auto", description="event files; auto means if installed")

@@ -1,14 +1,17 @@
-"""What the numbers inside a training step say: norms by layer, the culprit of a NaN."""
+"""What the numbers inside a training step say: norms by layer, and where a NaN came from."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
 
 from recurra.core.errors import NonFiniteError
 from recurra.training.distributed import full
+
+_MEND = "The last good checkpoint is kept; start again with the change and another --out."
 
 
 def gradient_norms(model: nn.Module) -> dict[str, float]:
@@ -20,36 +23,56 @@ def gradient_norms(model: nn.Module) -> dict[str, float]:
     }
 
 
-def find_non_finite(model: nn.Module) -> str | None:
-    """The first parameter whose value or gradient is NaN or infinite, with which of the two."""
-    for name, parameter in model.named_parameters():
-        if not torch.isfinite(full(parameter.detach())).all():
-            return f"the weight `{name}`"
-    for name, parameter in model.named_parameters():
-        if parameter.grad is not None and not torch.isfinite(full(parameter.grad)).all():
-            return f"the gradient of `{name}`"
-    return None
+def find_non_finite_weight(model: nn.Module) -> str | None:
+    """The first parameter that holds NaN or infinity, by name."""
+    return _first_non_finite((name, parameter.detach()) for name, parameter in model.named_parameters())
 
 
-def explain_non_finite(model: nn.Module, update: int, loss: float, clipped: bool, rate: float, batch: str) -> NonFiniteError:
+def explain_non_finite(
+    model: nn.Module, update: int, loss: float, clipped: bool, rate: float, batch: str
+) -> NonFiniteError:
     """The error to raise when loss or gradient norm stopped being finite at `update`."""
-    place = find_non_finite(model)
-    if place is None and not math.isfinite(loss):
-        place = "the loss, while all weights and gradients are finite"
-        cause = f"The batch holds values that the loss can't take ({batch}): look for NaN or huge numbers in the data."
-    elif place is not None and place.startswith("the weight"):
-        cause = f"The step before was too large: lower optimizer.learning_rate (now {rate:g})."
-    elif not clipped:
-        cause = "Gradients exploded: set optimizer.clip_norm=1, or lower optimizer.learning_rate."
+    gradients = ((name, p.grad) for name, p in model.named_parameters() if p.grad is not None)
+    slower = f"lower optimizer.learning_rate (now {rate:g})"
+    if weight := find_non_finite_weight(model):
+        place = f"the weight `{weight}`"
+        cause = f"The step before was too large: {slower}."
+    elif not math.isfinite(loss):
+        name, size = _largest_weight(model)
+        place = f"the loss; all weights are finite, the largest ({size:.3g}) is in `{name}`"
+        cause = f"Either the weights have grown too large: {slower}; or the batch ({batch}) holds NaN or huge numbers."
+    elif gradient := _first_non_finite(gradients):
+        place = f"the gradient of `{gradient}`"
+        cause = f"Gradients exploded: {slower}" + ("." if clipped else ", or set optimizer.clip_norm=1.")
     else:
-        cause = f"Lower optimizer.learning_rate (now {rate:g}), or use precision float32 if it is lower."
-    return NonFiniteError(
-        f"update {update}: the loss is {loss:g}; first not finite: {place or 'the gradient norm'}. {cause} "
-        "The last good checkpoint is kept; resume from it with --resume after the change, in a new --out."
-    )
+        place, cause = "the gradient norm", f"Gradients are huge: {slower}."
+    return NonFiniteError(f"update {update}: the loss is {loss:g}; first not finite: {place}. {cause} {_MEND}")
+
+
+def require_finite_weights(model: nn.Module, update: int, rate: float) -> None:
+    """Check the weights before they are kept.
+
+    Raises:
+        NonFiniteError: one is NaN or infinite.
+    """
+    if weight := find_non_finite_weight(model):
+        raise NonFiniteError(
+            f"update {update}: the weight `{weight}` is not finite any more. The step was too large: lower "
+            f"optimizer.learning_rate (now {rate:g}). {_MEND}"
+        )
 
 
 def describe_batch(ids: tuple[str, ...], data: Tensor) -> str:
     """A batch in a few words."""
-    rows = f"rows {ids[0]} .. {ids[-1]}" if ids else "a stream batch"
+    rows = f"rows {ids[0]} .. {ids[-1]}" if ids else "of a stream"
     return f"{rows}, shape {tuple(data.shape)}"
+
+
+def _first_non_finite(tensors: Iterable[tuple[str, Tensor]]) -> str | None:
+    return next((name for name, tensor in tensors if not torch.isfinite(full(tensor)).all()), None)
+
+
+def _largest_weight(model: nn.Module) -> tuple[str, float]:
+    sizes = {name: float(full(parameter.detach()).abs().max()) for name, parameter in model.named_parameters()}
+    name = max(sizes, key=lambda name: sizes[name])
+    return name, sizes[name]

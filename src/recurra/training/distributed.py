@@ -41,9 +41,19 @@ class World:
         dist.all_gather_object(values, value)
         return values
 
-    def any(self, flag: bool) -> bool:
-        """Whether the flag is set in any process."""
-        return bool(self.sum(torch.tensor(float(flag), device=self.device)).item()) if self.size > 1 else flag
+    def agree(self, value: Any) -> Any:
+        """The main process's value, in all of them."""
+        if self.size == 1:
+            return value
+        values = [value]
+        dist.broadcast_object_list(values)
+        return values[0]
+
+    def any(self, *flags: bool) -> tuple[bool, ...]:
+        """For each flag, whether it is set in any process."""
+        if self.size == 1:
+            return flags
+        return tuple(self.sum(torch.tensor(flags, dtype=torch.float32, device=self.device)).bool().tolist())
 
 
 def start_world(device: str) -> World:
@@ -121,7 +131,9 @@ def _choose_device(name: str, local_rank: int, *, several: bool) -> torch.device
         raise ConfigError(f"`training.device`: no such device `{name}`; use auto, cpu, cuda or cuda:N.") from error
     if device.type not in ("cpu", "cuda"):
         raise ConfigError(f"`training.device`: `{name}` is not supported; use auto, cpu, cuda or cuda:N.")
-    if device.type == "cuda" and (not available or (device.index or 0) >= torch.cuda.device_count()):
-        count = torch.cuda.device_count() if available else 0
-        raise ConfigError(f"`training.device`: `{name}` asked for, and this machine has {count} CUDA devices; use cpu.")
-    return torch.device("cuda", local_rank) if device.type == "cuda" and several else device
+    if device.type == "cuda" and (several or device.index is None):
+        device = torch.device("cuda", local_rank)
+    count = torch.cuda.device_count() if available else 0
+    if device.type == "cuda" and (device.index or 0) >= count:
+        raise ConfigError(f"`training.device`: {device} asked for, and this machine has {count} CUDA devices; use cpu.")
+    return device

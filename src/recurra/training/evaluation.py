@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import nn
@@ -26,21 +27,14 @@ def run_over(model: nn.Module, stream: BatchStream, device: torch.device) -> Ite
         model.train(was_training)
 
 
-def evaluate(
-    model: nn.Module,
-    task: Task,
-    stream: BatchStream,
-    device: torch.device,
-    on_batch: Callable[[int], None] | None = None,
-) -> dict[str, float]:
-    """The task's metrics over a split.
-
-    Args:
-        on_batch: called with the number of batches done, for a progress bar.
-    """
+def evaluate(model: nn.Module, task: Task, stream: BatchStream, device: torch.device) -> dict[str, float]:
+    """The task's metrics over a split."""
     metrics = task.metrics()
-    for done, (batch, output) in enumerate(run_over(model, stream, device), start=1):
+    for batch, output in run_over(model, stream, device):
         metrics.update(task.predict(output.prediction, batch), task.references(batch))
-        if on_batch is not None:
-            on_batch(done)
     return metrics.compute()
+
+
+def defined(figures: Mapping[str, float]) -> dict[str, float]:
+    """The figures without those that a split does not define, such as the ROC-AUC of rows of one class only."""
+    return {tag: value for tag, value in figures.items() if math.isfinite(value)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import math
 import os
 import time
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from torch import nn
+from torch import Tensor
 
 from recurra.core.errors import MissingExtraError
 from recurra.core.files import explain_os_errors, write_bytes
@@ -34,8 +35,10 @@ class MetricsLog:
         self._file = path.open("ab")
 
     def write(self, row: Mapping[str, Any]) -> None:
-        """Append one row; it reaches the disk at `flush`."""
-        self._file.write(json.dumps(row).encode() + b"\n")
+        """Append one row; it reaches the disk at `flush`. A number that is not finite is written as null."""
+        finite = {key: None if isinstance(v, float) and not math.isfinite(v) else v for key, v in row.items()}
+        with explain_os_errors(self._path):
+            self._file.write(json.dumps(finite).encode() + b"\n")
 
     def flush(self) -> None:
         """Bring what was written to the disk."""
@@ -45,8 +48,8 @@ class MetricsLog:
 
     def close(self) -> None:
         """Flush and close."""
-        self.flush()
-        self._file.close()
+        with explain_os_errors(self._path):
+            self._file.close()
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
@@ -74,10 +77,10 @@ class TensorBoardLog:
             if isinstance(value, int | float):
                 self._writer.add_scalar(f"{prefix}/{name}", value, update)
 
-    def weights(self, model: nn.Module, update: int) -> None:
-        """A histogram a parameter."""
-        for name, parameter in model.named_parameters():
-            self._writer.add_histogram(name, parameter.detach().cpu(), update)
+    def histograms(self, tensors: Mapping[str, Tensor], update: int) -> None:
+        """A histogram a tensor."""
+        for name, tensor in tensors.items():
+            self._writer.add_histogram(name, tensor.detach().float().cpu(), update)
 
     def close(self) -> None:
         """Flush and close."""
@@ -85,15 +88,15 @@ class TensorBoardLog:
 
 
 def open_tensorboard(mode: str, folder: Path, purge_step: int | None) -> TensorBoardLog | None:
-    """Event files if the mode (auto, on, off) and what is installed allow it.
+    """Event files if the mode (auto, always, never) and what is installed allow it.
 
     Raises:
-        MissingExtraError: mode `on` without the package.
+        MissingExtraError: mode `always` without the package.
     """
     installed = importlib.util.find_spec("tensorboard") is not None
-    if mode == "on" and not installed:
-        raise MissingExtraError("tensorboard", "tensorboard", "`training.tensorboard=on`")
-    return TensorBoardLog(folder, purge_step) if mode != "off" and installed else None
+    if mode == "always" and not installed:
+        raise MissingExtraError("tensorboard", "tensorboard", "`training.tensorboard=always`")
+    return TensorBoardLog(folder, purge_step) if mode != "never" and installed else None
 
 
 class ProgressBar:

@@ -8,24 +8,20 @@ was killed and resumed gives the numbers of one that was not.
 from __future__ import annotations
 
 import math
-import signal
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
 from recurra.core import state as states
-from recurra.core.batch import Batch, BatchStream, Task
-from recurra.core.errors import ConfigError, DataError
+from recurra.core.batch import Batch
+from recurra.core.errors import ConfigError, DataError, NonFiniteError, did_you_mean
 from recurra.core.seeding import load_rng_state, rng_state
 from recurra.core.state import State
 from recurra.training.checkpoint import (
     Checkpoint,
+    checkpoint_path,
+    keep_only,
     list_checkpoints,
     load_model_tensors,
     load_optimizer_tensors,
@@ -34,58 +30,33 @@ from recurra.training.checkpoint import (
     read_checkpoint,
     write_checkpoint,
 )
-from recurra.training.config import TrainingConfig
-from recurra.training.diagnostics import describe_batch, explain_non_finite, gradient_norms
-from recurra.training.distributed import World, share, unwrap
-from recurra.training.evaluation import evaluate
+from recurra.training.diagnostics import (
+    describe_batch,
+    explain_non_finite,
+    gradient_norms,
+    require_finite_weights,
+)
+from recurra.training.distributed import share, unwrap
+from recurra.training.evaluation import defined, evaluate, run_over
+from recurra.training.interrupt import Interrupt, InterruptedRun
+from recurra.training.job import Job, Progress, monitor_of, require_validation
 from recurra.training.logs import MetricsLog, ProgressBar, open_tensorboard
-from recurra.training.optimizer import ASGDConfig, BaseOptimizerConfig
-from recurra.training.schedule import BaseScheduleConfig, Schedule
+from recurra.training.optimizer import ASGDConfig
+from recurra.training.schedule import Schedule
 from recurra.training.step import StepResult, TrainStep
 
 
-class InterruptedRun(KeyboardInterrupt):
-    """Ctrl-C or SIGTERM: the run was saved and can go on."""
-
-
-@dataclass
-class Progress:
-    """How far a run is; part of every checkpoint."""
-
-    update: int = 0
-    epoch: int = 0
-    tag: str = ""
-    best_value: float | None = None
-    best_update: int = 0
-    history: list[float] = field(default_factory=list)
-    seconds: float = 0.0
-    core_seconds: float = 0.0
-    stopped_early: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """What the loop needs; `valid` None trains without evaluation and keeps the last weights."""
-
-    model: nn.Module
-    layer_groups: list[list[nn.Parameter]]
-    task: Task
-    train: BatchStream
-    valid: BatchStream | None
-    optimizer: BaseOptimizerConfig
-    schedule: BaseScheduleConfig
-    training: TrainingConfig
-    world: World
-    folder: Path
-    resume: bool = False
-    quiet: bool = False
-
-
 class Loop:
-    """One run of a `Job`."""
+    """One run of a `Job`.
+
+    Raises:
+        DataError: the training split is empty.
+        ConfigError: an option needs validation data, and there is none.
+    """
 
     def __init__(self, job: Job) -> None:
         self.job, self.world, config = job, job.world, job.training
+        require_validation(job)
         self.updates_per_epoch = math.ceil(job.train.batches_per_epoch() / job.optimizer.accumulate)
         if self.updates_per_epoch == 0:
             raise DataError("the training split has no batch: it is empty.")
@@ -93,26 +64,43 @@ class Loop:
         if config.max_updates is not None:
             self.total = min(self.total, config.max_updates)
         self.model = share(job.model, self.world, config.strategy, unused=job.optimizer.unfreeze_epochs > 0)
-        self.optimizer = job.optimizer.build(job.layer_groups)
+        self.groups = job.layer_groups()
+        self.optimizer = job.optimizer.build(self.groups)
         self.schedule = Schedule(job.schedule, self.total, self.updates_per_epoch)
-        self.step = TrainStep(self.model, job.task, self.optimizer, job.optimizer, self.world, config.precision)
-        self.progress = Progress(tag=self._monitor()[0])
+        self.step = TrainStep(
+            self.model,
+            job.task,
+            self.optimizer,
+            job.optimizer,
+            self.world,
+            config.precision,
+            carries_state=job.train.carries_state,
+        )
+        self.tag, self.less_is_better = monitor_of(job)
+        self.progress = Progress(tag=self.tag)
         self.state: State | None = None
         self.notes: list[str] = []
-        self._interrupted = False
+        self._interrupt = Interrupt()
         self._tokens, self._window_started, self._saved_at = 0.0, time.perf_counter(), time.monotonic()
 
     def run(self) -> Progress:
-        """Train to the end (or from the newest checkpoint to the end) and leave the best weights in the model."""
+        """Train to the end (or from the newest checkpoint to the end) and leave the best weights in the model.
+
+        Raises:
+            InterruptedRun: a signal asked to stop; the run is saved.
+            NonFiniteError: NaN or infinity; the last good checkpoint is kept.
+            RecurraError: a checkpoint is damaged or can't be written, or `training.monitor` is not to be had.
+        """
         checkpoint = self._restore() if self.job.resume else None
         start = self.progress.update
-        at = start if checkpoint is not None else None
         self._clock = (time.perf_counter() - self.progress.seconds, time.process_time() - self.progress.core_seconds)
-        self._open_logs(at)
+        if self.job.training.monitor != "auto":
+            self._try_monitor()
+        self._open_logs(None if checkpoint is None else start)
         show = not self.job.quiet and self.world.is_main
-        unit = "tokens" if self.job.train.carries_state else "steps"
+        unit = "tokens" if self.job.train.carries_state else "rows"
         try:
-            with self._signals(), ProgressBar(self.total, start=start, unit=unit, show=show) as self.bar:
+            with self._interrupt.listening(), ProgressBar(self.total, start=start, unit=unit, show=show) as self.bar:
                 self._train()
         finally:
             self._close_logs()
@@ -125,26 +113,26 @@ class Loop:
             self._probe_precision()
         while self.progress.update < self.total and not self.progress.stopped_early:
             batches = self._take()
-            result, state = self.step(batches, self.state, self.schedule.factor(self.progress.update))
+            result, self.state = self.step(batches, self.state, self.schedule.factor(self.progress.update))
             self._check(result, batches)
-            if self.tensorboard is not None and self.progress.update % 100 == 0:
-                self.tensorboard.scalars("gradient_norm", gradient_norms(unwrap(self.model)), self.progress.update)
+            if self._watched and self.progress.update % 100 == 0:
+                self._watch_gradients()
             self.step.apply()
-            self.state = state if self.job.train.carries_state else None
             self.progress.update += 1
             self._log(result)
             if self.progress.update % self.updates_per_epoch == 0:
                 self._end_epoch()
-            interrupted = self.world.any(self._interrupted)
             overdue = time.monotonic() - self._saved_at >= self.job.training.checkpoint_seconds
-            if self._evaluation_due():
+            interrupted, overdue = self.world.any(self._interrupt.requested, overdue and self.world.is_main)
+            evaluated = self._evaluation_due()
+            if evaluated:
                 self._evaluate()
-                overdue = True
-            if self.world.any(overdue and self.world.is_main) or interrupted:
+            if evaluated or overdue or interrupted:
                 self._save()
             if interrupted:
                 raise InterruptedRun(f"stopped at update {self.progress.update} of {self.total}")
-        if not list_checkpoints(self._folder, "best"):
+        if self.job.valid is None:
+            self.progress.best_update = self.progress.update
             self._keep_best(None)
 
     def _take(self) -> list[Batch]:
@@ -170,11 +158,10 @@ class Loop:
         every = self.job.optimizer.unfreeze_epochs
         if not every:
             return
-        groups = self.job.layer_groups
         trained = 1 + self.progress.epoch // every
-        for depth, group in enumerate(groups):
+        for depth, group in enumerate(self.groups):
             for parameter in group:
-                parameter.requires_grad_(len(groups) - depth <= trained)
+                parameter.requires_grad_(len(self.groups) - depth <= trained)
 
     def _probe_precision(self) -> None:
         position = self.job.train.state_dict()
@@ -196,18 +183,11 @@ class Loop:
             self.progress.update + 1,
             result.loss,
             clipped=config.clip_norm > 0 or config.clip_value > 0,
-            rate=self.optimizer.param_groups[-1]["lr"],
+            rate=self._rate(),
             batch=describe_batch(batches[-1].ids, batches[-1].inputs.data),
         )
 
     # -- evaluation -------------------------------------------------------------------------------------------------
-
-    def _monitor(self) -> tuple[str, str]:
-        tag, mode = self.job.task.monitor
-        chosen = self.job.training.monitor
-        if chosen in ("auto", tag):
-            return tag, mode
-        return chosen, "min" if chosen in ("nats", "perplexity", "bpc", "ece", "hamming_loss") else "max"
 
     def _evaluation_due(self) -> bool:
         if self.job.valid is None:
@@ -217,41 +197,63 @@ class Loop:
         due = self.progress.update % every == 0 if every else at_epoch
         return due or self.progress.update == self.total
 
+    def _try_monitor(self) -> None:
+        """Evaluate one batch, so that a metric that is not there is told of before the training, not after an epoch."""
+        stream = self.job.valid
+        assert stream is not None, "a monitored metric needs validation data"
+        position, metrics = stream.state_dict(), self.job.task.metrics()
+        batch, output = next(run_over(self.model, stream, self.world.device))
+        stream.load_state_dict(position)
+        metrics.update(self.job.task.predict(output.prediction, batch), self.job.task.references(batch))
+        self._monitored(metrics.compute())
+
+    def _monitored(self, found: dict[str, float]) -> float:
+        """The figure that chooses the best weights."""
+        if self.tag not in found:
+            near = did_you_mean(self.tag, found)
+            raise ConfigError(f"`training.monitor`: the task gives no metric `{self.tag}`.{near}")
+        return found[self.tag]
+
     def _evaluate(self) -> None:
         assert self.job.valid is not None
+        require_finite_weights(unwrap(self.model), self.progress.update, self._rate())
         with self.step.average.applied():
-            found = evaluate(self.model, self.job.task, self.job.valid, self.world.device)
-            tag, mode = self._monitor()
-            if tag not in found:
-                raise ConfigError(f"`training.monitor`: the task gives no metric `{tag}`; it gives {', '.join(found)}.")
-            value = found[tag]
+            found = self.world.agree(evaluate(self.model, self.job.task, self.job.valid, self.world.device))
+            value = self._monitored(found)
+            if not math.isfinite(value):
+                raise NonFiniteError(
+                    f"update {self.progress.update}: {self.tag} of the validation split is {value}: the split does not "
+                    "define it, or the model's outputs overflow. Choose another training.monitor, or lower "
+                    f"optimizer.learning_rate (now {self._rate():g})."
+                )
+            found = defined(found)
             best = self.progress.best_value
-            improved = best is None or (value < best if mode == "min" else value > best)
+            improved = best is None or (value < best if self.less_is_better else value > best)
             if improved:
                 self.progress.best_value, self.progress.best_update = value, self.progress.update
                 self._keep_best(found)
-                self.bar.best(tag, value)
-        self._after_evaluation(value, improved, mode)
+                self.bar.best(self.tag, value)
+        self._after_evaluation(value, improved)
         if self.log is not None:
             self.log.write({"kind": "valid", **self._position(), **found})
-        if self.tensorboard is not None:
-            self.tensorboard.scalars("valid", found, self.progress.update)
-            self.tensorboard.weights(unwrap(self.model), self.progress.update)
+        if self._watched:
+            self._watch_weights(found)
         self.bar.print(f"update {self.progress.update}: " + "  ".join(f"{k} {v:.4f}" for k, v in found.items()))
+        self._window_started = time.perf_counter()
 
-    def _after_evaluation(self, value: float, improved: bool, mode: str) -> None:
+    def _after_evaluation(self, value: float, improved: bool) -> None:
         self.schedule.after_evaluation(improved)
         history = self.progress.history
         config = self.job.optimizer
+        best_of = min if self.less_is_better else max
         if isinstance(config, ASGDConfig) and not self.step.average.started and len(history) > config.non_monotone:
-            earlier = history[: -config.non_monotone]
-            if value > min(earlier) if mode == "min" else value < max(earlier):
+            earlier = best_of(history[: -config.non_monotone])
+            if value > earlier if self.less_is_better else value < earlier:
                 self.step.average.start()
                 self.notes.append(f"weights averaged from update {self.progress.update} on")
         history.append(value)
         patience = self.job.training.patience
-        best_at = history.index(min(history) if mode == "min" else max(history))
-        if patience and len(history) - 1 - best_at >= patience:
+        if patience and len(history) - 1 - history.index(best_of(history)) >= patience:
             self.progress.stopped_early = True
 
     # -- checkpoints ------------------------------------------------------------------------------------------------
@@ -267,13 +269,14 @@ class Loop:
 
     def _load_best(self) -> None:
         self.world.gather(None)  # all wait until the main process has written
-        newest = list_checkpoints(self._folder, "best")[-1]
-        load_model_tensors(unwrap(self.model), read_checkpoint(newest).tensors, str(newest))
+        best = checkpoint_path(self._folder, "best", self.progress.best_update)
+        load_model_tensors(unwrap(self.model), read_checkpoint(best).tensors, str(best))
 
     def _save(self) -> None:
         self.progress.seconds = time.perf_counter() - self._clock[0]
         self.progress.core_seconds = time.process_time() - self._clock[1]
         model = unwrap(self.model)
+        require_finite_weights(model, self.progress.update, self._rate())
         tensors = {f"model/{name}": tensor for name, tensor in model_tensors(model).items()}
         tensors |= {f"optimizer/{name}": t for name, t in optimizer_tensors(model, self.optimizer).items()}
         tensors |= {f"average/{name}": t for name, t in self.step.average.tensors().items()}
@@ -287,6 +290,7 @@ class Loop:
             "schedule": self.schedule.state_dict(),
             "stream": self.job.train.state_dict(),
             "average_count": self.step.average.count,
+            "precision": self.step.precision,
             "scaler": self.step.scaler.state_dict(),
             "world_size": self.world.size,
             "notes": self.notes,
@@ -295,35 +299,51 @@ class Loop:
             if self.log is not None:
                 self.log.flush()
             write_checkpoint(self._folder, "update", self.progress.update, tensors, values)
-        self._saved_at = time.monotonic()
+            self._delete_others()
+        self._saved_at, self._window_started = time.monotonic(), time.perf_counter()
 
     def _restore(self) -> Checkpoint | None:
         found = list_checkpoints(self._folder, "update")
         if not found:
             return None
         stored = read_checkpoint(found[-1])
-        if stored.values["world_size"] != self.world.size:
-            wanted = stored.values["world_size"]
-            raise ConfigError(f"{found[-1]} was written by {wanted} processes; resume with as many, not {self.world.size}.")
+        values, written_by = stored.values, stored.values["world_size"]
+        if written_by != self.world.size:
+            raise ConfigError(
+                f"{stored.folder} was written by {written_by} process(es), and this run has {self.world.size}: resume "
+                f"with as many (torchrun --nproc-per-node {written_by})."
+            )
         model = unwrap(self.model)
-        load_model_tensors(model, stored.part("model"), str(found[-1]))
+        load_model_tensors(model, stored.part("model"), str(stored.folder))
         load_optimizer_tensors(model, self.optimizer, stored.part("optimizer"))
         if average := stored.part("average"):
-            self.step.average.load(average, stored.values["average_count"])
-        self.schedule.load_state_dict(stored.values["schedule"])
-        self.job.train.load_state_dict(stored.values["stream"])
-        if stored.values["scaler"]:
-            self.step.scaler.load_state_dict(stored.values["scaler"])
-        self.progress = Progress(**stored.values["progress"])
-        self.notes = list(stored.values["notes"])
+            self.step.average.load(average, values["average_count"])
+        self.schedule.load_state_dict(values["schedule"])
+        self.job.train.load_state_dict(values["stream"])
+        self.step.use_precision(values["precision"])
+        if values["scaler"]:
+            self.step.scaler.load_state_dict(values["scaler"])
+        self.progress = Progress(**values["progress"])
+        self.notes = list(values["notes"])
         carried = stored.part(f"rank{self.world.rank}/carried")
         self.state = states.to(states.load(carried), self.world.device) if carried else None
         load_rng_state(stored.part(f"rank{self.world.rank}/rng"))
-        if any("can't run here" in note for note in self.notes):
-            self.step.dtype = None
+        if self.progress.best_value is not None:
+            read_checkpoint(checkpoint_path(self._folder, "best", self.progress.best_update))
+        if self.world.is_main:
+            self._delete_others()
         return stored
 
-    # -- logs and signals -------------------------------------------------------------------------------------------
+    def _delete_others(self) -> None:
+        """Keep the newest checkpoint and the best weights that it speaks of."""
+        keep_only(self._folder, "update", self.progress.update)
+        keep_only(self._folder, "best", self.progress.best_update)
+
+    # -- logs -------------------------------------------------------------------------------------------------------
+
+    def _rate(self) -> float:
+        """The top group's learning rate."""
+        return float(self.optimizer.param_groups[-1]["lr"])
 
     def _position(self) -> dict[str, Any]:
         return {
@@ -343,39 +363,32 @@ class Loop:
         row = {
             "loss": result.loss,
             "gradient_norm": result.gradient_norm,
-            "learning_rate": self.optimizer.param_groups[-1]["lr"],
+            "learning_rate": self._rate(),
             "tokens_per_second": round(speed, 1),
         }
         self.log.write({"kind": "train", **self._position(), **row})
         if self.tensorboard is not None and self.progress.update % 10 == 0:
             self.tensorboard.scalars("train", row, self.progress.update)
 
+    def _watch_gradients(self) -> None:
+        norms = gradient_norms(unwrap(self.model))  # in all processes, as each may hold a part
+        if self.tensorboard is not None:
+            self.tensorboard.scalars("gradient_norm", norms, self.progress.update)
+
+    def _watch_weights(self, found: dict[str, float]) -> None:
+        tensors = model_tensors(unwrap(self.model))
+        if self.tensorboard is not None:
+            self.tensorboard.scalars("valid", found, self.progress.update)
+            self.tensorboard.histograms(tensors, self.progress.update)
+
     def _open_logs(self, resume_at: int | None) -> None:
         self.log = MetricsLog(self.job.folder / "metrics.jsonl", resume_at) if self.world.is_main else None
-        mode = self.job.training.tensorboard if self.world.is_main else "off"
+        mode = self.job.training.tensorboard if self.world.is_main else "never"
         self.tensorboard = open_tensorboard(mode, self.job.folder / "tensorboard", resume_at)
+        self._watched = self.world.agree(self.tensorboard is not None)
 
     def _close_logs(self) -> None:
         if self.log is not None:
             self.log.close()
         if self.tensorboard is not None:
             self.tensorboard.close()
-
-    @contextmanager
-    def _signals(self) -> Iterator[None]:
-        """The first Ctrl-C or SIGTERM lets the update end and saves; a second one acts at once."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-
-        def note(number: int, _: object) -> None:
-            self._interrupted = True
-            signal.signal(number, previous[number])
-
-        previous = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
-

@@ -120,7 +120,7 @@ class AdamWConfig(AdamConfig):
     weight_decay: float = Field(0.01, ge=0, description="decoupled decay of matrices")
 
 
-OPTIMIZERS = {
+OPTIMIZERS: dict[str, type[BaseOptimizerConfig]] = {
     "sgd": SGDConfig,
     "asgd": ASGDConfig,
     "rmsprop": RMSpropConfig,

@@ -126,7 +126,7 @@ class PlateauConfig(BaseScheduleConfig):
         return 1.0
 
 
-SCHEDULES = {
+SCHEDULES: dict[str, type[BaseScheduleConfig]] = {
     "constant": ConstantConfig,
     "step": StepConfig,
     "exponential": ExponentialConfig,

@@ -44,15 +44,41 @@ class TrainStep:
         config: BaseOptimizerConfig,
         world: World,
         precision: str,
+        *,
+        carries_state: bool,
     ) -> None:
+        """Put the parts together.
+
+        Args:
+            model: on the world's device, shared out.
+            task: gives the loss.
+            optimizer: over the model's parameters.
+            config: what happens to a gradient before it.
+            world: the processes.
+            precision: of the forward pass.
+            carries_state: whether a batch goes on where the one before it ended.
+        """
         self.model, self.task, self.optimizer, self.config, self.world = model, task, optimizer, config, world
+        self.carries_state = carries_state
         self.average = WeightAverage(unwrap(model))
-        self.dtype = DTYPES.get(precision)
-        needs_scale = self.dtype is torch.float16
-        self.scaler = torch.amp.GradScaler(world.device.type, enabled=needs_scale)
+        self.use_precision(precision)
+
+    def use_precision(self, precision: str) -> None:
+        """Run forward passes in `precision` from now on."""
+        self.precision = precision
+        self._dtype = DTYPES.get(precision)
+        self.scaler = torch.amp.GradScaler(self.world.device.type, enabled=precision == "float16")
 
     def __call__(self, batches: Sequence[Batch], state: State | None, factor: float) -> tuple[StepResult, State | None]:
-        """Run one update over `batches`; returns what it gave, and the detached state after the last batch."""
+        """Run one update over `batches`.
+
+        Args:
+            batches: at least one; their losses make one mean.
+            state: carried from the update before, or None.
+            factor: of the learning rate.
+        Returns:
+            What it gave, and the detached state to carry on; None where none is carried.
+        """
         set_rates(self.optimizer, factor)
         simple = len(batches) == 1 and self.world.size == 1
         total = count = None
@@ -64,7 +90,7 @@ class TrainStep:
                 if output.penalty is not None:
                     objective = objective + output.penalty * (1 if simple else loss.count)
                 self.scaler.scale(objective).backward()
-            state = None if output.state is None else states.detach(output.state)
+            state = states.detach(output.state) if self.carries_state and output.state is not None else None
             total = loss.total.detach() if total is None else total + loss.total.detach()
             count = loss.count if count is None else count + loss.count
         assert total is not None and count is not None, "an update needs at least one batch"
@@ -87,28 +113,24 @@ class TrainStep:
         Returns:
             A sentence if it fell back, else None.
         """
-        if self.dtype is None:
+        if self._dtype is None:
             return None
-        kept, name = rng_state(), str(self.dtype).removeprefix("torch.")
+        kept, asked = rng_state(), self.precision
         try:
             output = self._forward(batch, None)
             self.task.loss(output.prediction, batch).mean().backward()
             return None
         except (RuntimeError, NotImplementedError) as error:
-            self.dtype = None
-            self.scaler = torch.amp.GradScaler(self.world.device.type, enabled=False)
+            self.use_precision("float32")
             reason = str(error).strip().splitlines()[0][:160]
-            return f"precision {name} can't run here ({reason}); training in float32."
+            return f"precision {asked} can't run here ({reason}); training in float32."
         finally:
             self.optimizer.zero_grad(set_to_none=True)
             load_rng_state(kept)
 
     def _forward(self, batch: Batch, state: State | None) -> ModelOutput:
-        if self.dtype is None:
+        with torch.autocast(self.world.device.type, dtype=self._dtype, enabled=self._dtype is not None):
             output: ModelOutput = self.model(batch.inputs, state)
-            return output
-        with torch.autocast(self.world.device.type, dtype=self.dtype):
-            output = self.model(batch.inputs, state)
         return output
 
     def _unsynchronised(self, more_follow: bool) -> contextlib.AbstractContextManager[None]:
@@ -121,7 +143,7 @@ class TrainStep:
         torch._foreach_div_(gradients, max(by, 1e-12))
 
     def _finish(self) -> float:
-        self.scaler.unscale_(self.optimizer) if self.scaler.is_enabled() else None
+        self.scaler.unscale_(self.optimizer)
         penalise(self.optimizer, self.config)
         norm: Tensor = clip(self.model.parameters(), self.config)
         return float(full(norm))

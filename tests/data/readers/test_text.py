@@ -125,6 +125,31 @@ def test_rows_of_tables_are_documents(tmp_path: Path) -> None:
     assert len(documents(pieces(both, format="text"))) == 2
 
 
+def test_rows_of_json_are_read_one_by_one(tmp_path: Path) -> None:
+    path = tmp_path / "corpus.jsonl"
+    with path.open("w", encoding="utf-8") as file:
+        for number in range(12_000):
+            file.write(f'{{"id": {number}, "text": "{"words " * 200}"}}\n')
+    tracemalloc.start()
+    count = sum(1 for _ in read_pieces(path, ReadOptions()))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert count == 12_000
+    assert peak < path.stat().st_size / 1.5
+
+
+def test_rows_without_the_field(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl", '{"text": "a"}\n{"txt": "b"}\n[]\n{"text": "c"}\n')
+    with pytest.raises(DataError, match=r"a.jsonl:3: a list where"):
+        pieces(path)
+    write(path, path.read_text().replace("[]", ""))
+    with pytest.raises(DataError, match=r"a.jsonl:2: has no field 'text'"):
+        pieces(path)
+    assert [piece.text for piece in pieces(path, skip_bad_rows=True)] == ["a", "c"]
+    with pytest.raises(DataError, match="no usable rows"):
+        pieces(write(path, "3\n{\n"), skip_bad_rows=True)
+
+
 def test_classes_from_subfolders(tmp_path: Path) -> None:
     for name in ("pos/1.txt", "neg/1.txt", "neg/deep/2.txt"):
         write(tmp_path / name, f"{name}\nmore")

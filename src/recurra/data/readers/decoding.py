@@ -187,5 +187,6 @@ def _decode(decoder: io.IncrementalNewlineDecoder, data: bytes, place: _Place, e
         ) from error
     except UnicodeError as error:
         raise DataError(
-            f"{place.path}:{place.line}: not {encoding.upper()}: {error}. Pass --data.encoding=NAME."
+            f"{place.path}:{place.line}: not {encoding.upper()}: {error}. For UTF-16 text without a mark pass "
+            "--data.encoding=utf-16-le (or utf-16-be), else the name of the encoding that it has."
         ) from error

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
 from recurra.core.errors import DataError
-from recurra.data.columns import choose_columns, require_fields
+from recurra.data.columns import choose_columns
 from recurra.data.readers.decoding import require_file
 from recurra.data.readers.delimited import read_csv, read_tsv
 from recurra.data.readers.jsonl import read_jsonl
@@ -15,6 +16,9 @@ from recurra.data.readers.options import ReadOptions
 from recurra.data.readers.rows import BadRow, Row, RowReader
 from recurra.data.readers.text import cut_document, list_text_files, read_text_pieces, read_text_rows
 from recurra.data.records import Record, Records, TextPiece
+
+_SAMPLE_ROWS = 2000
+_MEND = "Mend it, or pass --data.skip_bad_rows=true to skip and count such rows."
 
 Paths: TypeAlias = "str | Path | Sequence[str | Path]"
 
@@ -108,11 +112,28 @@ def read_pieces(paths: Paths, options: ReadOptions, text_column: str | int | Non
 
 
 def _row_texts(file: Path, options: ReadOptions, text_column: str | int | None) -> Iterator[tuple[str, str]]:
-    records = read_records(file, options)
-    choice = choose_columns(records, text_column, want_label=False)
-    for record in require_fields(records, choice, options.skip_bad_rows):
+    """The texts of a table, row by row; the column is chosen by the first rows."""
+    reader = READERS[format_of(file, options)](file, options)
+    records = _records(reader.rows, options.skip_bad_rows)
+    head = list(itertools.islice(records, _SAMPLE_ROWS))
+    if not head:
+        raise DataError(f"{file}: no usable rows.")
+    sample = Records(head, tuple(reader.columns), str(file), named=reader.named)
+    choice = choose_columns(sample, text_column, want_label=False)
+    for record in itertools.chain(head, records):
+        missing = next((name for name in choice.text if name not in record.fields), None)
+        if missing is not None and not options.skip_bad_rows:
+            raise DataError(f"{record.where}: has no field {missing!r}. {_MEND}")
         if text := choice.text_of(record):
             yield text, record.where
+
+
+def _records(rows: Iterator[Row | BadRow], skip_bad_rows: bool) -> Iterator[Record]:
+    for row in rows:
+        if isinstance(row, Row):
+            yield Record(row.number, row.fields, row.where)
+        elif not skip_bad_rows:
+            raise DataError(row.message)
 
 
 def _as_list(paths: Paths) -> list[Path]:
@@ -136,12 +157,11 @@ def _check_ids(reader: RowReader) -> Iterator[Row | BadRow]:
         if column is None or isinstance(row, BadRow):
             yield row
             continue
-        mend = "Mend it, or pass --data.skip_bad_rows=true to skip and count such rows."
         given = row.fields.get(column, "").strip()
         if not given:
-            yield BadRow(f"{row.where}: column {column!r} is empty: each row needs an id of its own. {mend}")
+            yield BadRow(f"{row.where}: column {column!r} is empty: each row needs an id of its own. {_MEND}")
         elif given in seen:
-            yield BadRow(f"{row.where}: id {given!r} stands at {seen[given]} already: ids must differ. {mend}")
+            yield BadRow(f"{row.where}: id {given!r} stands at {seen[given]} already: ids must differ. {_MEND}")
         else:
             seen[given] = row.where
             yield row._replace(number=given)

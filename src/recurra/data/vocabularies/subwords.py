@@ -123,10 +123,10 @@ def _in_fixed_order(scores: list[list[Any]]) -> list[list[Any]]:
     """Make what the trainer takes from the order of a hash table the same each time.
 
     That is the noise in the last digits of the scores, and which score of the row lowest, lowest + 0.0001, ... it gave
-    to which of the bytes that it had to add.
+    to which of the bytes that it had to add. Without any text the scores are missing.
     """
     head = len(_SPECIAL)
-    score_of = {token: round(score, 9) for token, score in scores[head:]}
+    score_of = {token: round(score or 0.0, 9) for token, score in scores[head:]}
     lowest = min(score_of.values())
     steps = {token: (score - lowest) * 10_000 for token, score in score_of.items() if len(token) == 1}
     added = sorted(token for token, step in steps.items() if step < 256.5 and abs(step - round(step)) < 1e-4)

@@ -1,5 +1,7 @@
 """Output heads for language models, small vocabularies and large ones."""
 
+from typing import TYPE_CHECKING, TypeAlias
+
 from recurra.core.config import by_kind
 from recurra.layers.softmax.adaptive import AdaptiveLogits, AdaptiveSoftmax, AdaptiveSoftmaxConfig
 from recurra.layers.softmax.base import DeferredLogits, SoftmaxHead, smooth_prior
@@ -12,13 +14,17 @@ from recurra.layers.softmax.full import (
 )
 from recurra.layers.softmax.sampled import SampledLogits, SampledSoftmax, SampledSoftmaxConfig
 
-SOFTMAXES: dict[str, type[SoftmaxHead]] = {
+SOFTMAXES = {
     "full": FullSoftmax,
     "chunked": ChunkedSoftmax,
     "sampled": SampledSoftmax,
     "adaptive": AdaptiveSoftmax,
 }
-SoftmaxConfig = by_kind([FullSoftmaxConfig, ChunkedSoftmaxConfig, SampledSoftmaxConfig, AdaptiveSoftmaxConfig])
+
+if TYPE_CHECKING:
+    SoftmaxConfig: TypeAlias = FullSoftmaxConfig | ChunkedSoftmaxConfig | SampledSoftmaxConfig | AdaptiveSoftmaxConfig
+else:
+    SoftmaxConfig = by_kind(head.Config for head in SOFTMAXES.values())
 
 __all__ = [
     "SOFTMAXES",

@@ -18,6 +18,7 @@ from recurra.core.errors import ConfigError
 from recurra.layers.softmax.base import (
     DeferredLogits,
     SoftmaxHead,
+    loss_sum,
     real_positions,
     smooth_prior,
     weight_rows,
@@ -161,7 +162,7 @@ class AdaptiveLogits:
     hidden: Tensor
     head: AdaptiveSoftmax
 
-    def cross_entropy(self, targets: Tensor, mask: Tensor, label_smoothing: float = 0.0) -> LossSum:
+    def cross_entropy(self, targets: Tensor, mask: Tensor | None = None, label_smoothing: float = 0.0) -> LossSum:
         """Exactly -log P of the targets; see `DeferredLogits`.
 
         Raises:
@@ -173,7 +174,7 @@ class AdaptiveLogits:
                 "of all classes at every position. Set label_smoothing=0, or use the softmax `full` or `sampled`."
             )
         hidden, targets = real_positions(self.hidden, targets, mask)
-        return LossSum(self.head.loss_total(hidden, targets), mask.sum())
+        return loss_sum(self.head.loss_total(hidden, targets), targets)
 
 
 def _borders(cutoffs: tuple[float, ...], output_size: int) -> list[int]:

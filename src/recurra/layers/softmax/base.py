@@ -17,12 +17,12 @@ from recurra.core.errors import ConfigError, ShapeError
 class DeferredLogits(Protocol):
     """What a head returns in training when it never forms all logits."""
 
-    def cross_entropy(self, targets: Tensor, mask: Tensor, label_smoothing: float = 0.0) -> LossSum:
+    def cross_entropy(self, targets: Tensor, mask: Tensor | None = None, label_smoothing: float = 0.0) -> LossSum:
         """Summed negative log-likelihood of the targets at the real positions.
 
         Args:
             targets: (B, T) int64 classes; values where `mask` is False are never used.
-            mask: (B, T) bool, True where the position counts.
+            mask: (B, T) bool, True where the position counts; None means everywhere.
             label_smoothing: share of the probability that is spread evenly over all classes, in [0, 1).
         """
         ...
@@ -115,18 +115,24 @@ def smooth_prior(prior: tuple[float, ...], output_size: int) -> Tensor:
     return values / values.sum()
 
 
-def real_positions(hidden: Tensor, targets: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+def real_positions(hidden: Tensor, targets: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
     """Hidden states (N, row_size) and targets (N,) of the positions where `mask` is True."""
-    if targets.shape != hidden.shape[:-1] or mask.shape != hidden.shape[:-1]:
-        raise ShapeError(
-            f"targets and mask must be of shape {tuple(hidden.shape[:-1])}, one a position; got "
-            f"{tuple(targets.shape)} and {tuple(mask.shape)}."
-        )
+    axes = hidden.shape[:-1]
+    if targets.shape != axes or (mask is not None and mask.shape != axes):
+        given = " and ".join(str(tuple(tensor.shape)) for tensor in (targets, mask) if tensor is not None)
+        raise ShapeError(f"targets and mask must have one entry a position, {tuple(axes)}; got {given}.")
     hidden, targets = hidden.reshape(-1, hidden.shape[-1]), targets.reshape(-1)
+    if mask is None:
+        return hidden, targets
     positions = mask.reshape(-1).nonzero().squeeze(1)
     if positions.numel() == targets.numel():
         return hidden, targets
     return hidden.index_select(0, positions), targets.index_select(0, positions)
+
+
+def loss_sum(total: Tensor, targets: Tensor) -> LossSum:
+    """A loss over targets (N,), all of which count."""
+    return LossSum(total, torch.tensor(targets.numel(), device=total.device))
 
 
 def require_smoothing(label_smoothing: float) -> None:

@@ -15,6 +15,7 @@ from recurra.core.config import Config
 from recurra.layers.softmax.base import (
     DeferredLogits,
     SoftmaxHead,
+    loss_sum,
     real_positions,
     require_smoothing,
     weight_rows,
@@ -114,7 +115,7 @@ class ChunkedLogits:
     weight: Tensor
     bias: Tensor
 
-    def cross_entropy(self, targets: Tensor, mask: Tensor, label_smoothing: float = 0.0) -> LossSum:
+    def cross_entropy(self, targets: Tensor, mask: Tensor | None = None, label_smoothing: float = 0.0) -> LossSum:
         """Exactly the full softmax's loss; see `DeferredLogits`."""
         require_smoothing(label_smoothing)
         hidden, targets = real_positions(self.hidden, targets, mask)
@@ -124,7 +125,7 @@ class ChunkedLogits:
         else:
             arguments = hidden, self.weight, self.bias, targets, label_smoothing
             total = _LinearCrossEntropy.apply(*arguments)  # type: ignore[no-untyped-call]
-        return LossSum(total, mask.sum())
+        return loss_sum(total, targets)
 
 
 def _must_be_plain(hidden: Tensor) -> bool:

@@ -15,6 +15,7 @@ from recurra.core.config import Config
 from recurra.layers.softmax.base import (
     DeferredLogits,
     SoftmaxHead,
+    loss_sum,
     real_positions,
     require_smoothing,
     smooth_prior,
@@ -99,7 +100,7 @@ class SampledLogits:
     bias: Tensor
     inclusion: Tensor
 
-    def cross_entropy(self, targets: Tensor, mask: Tensor, label_smoothing: float = 0.0) -> LossSum:
+    def cross_entropy(self, targets: Tensor, mask: Tensor | None = None, label_smoothing: float = 0.0) -> LossSum:
         """The full softmax's loss estimated from one new draw; see `DeferredLogits` and `SampledSoftmax`."""
         require_smoothing(label_smoothing)
         hidden, targets = real_positions(self.hidden, targets, mask)
@@ -121,7 +122,7 @@ class SampledLogits:
             # log Z = loss + at_target, and the mean over all classes of the logits is one product.
             at_mean = hidden @ self.weight.mean(0) + self.bias.mean()
             losses = losses + label_smoothing * (at_target - at_mean)
-        return LossSum(losses.sum(), mask.sum())
+        return loss_sum(losses.sum(), targets)
 
 
 def inclusion_probabilities(weights: Tensor, num_samples: int) -> Tensor:

@@ -1,10 +1,4 @@
-"""Drop-in replacements for torch.nn.RNN, torch.nn.LSTM and torch.nn.GRU.
-
-Same constructor arguments, shapes, parameter names, first values at the same seed, and results: `recurra.nn.LSTM` for
-`torch.nn.LSTM` changes nothing. Beyond that, `forward` takes `lengths=` (zero and unsorted ones too, on any device) and
-`reset=`, the constructor takes the dropouts of `Extras`, and torch.compile and torch.func work. They are no subclasses
-of torch.nn's, which torch.compile refuses.
-"""
+"""What the drop-in layers share: torch.nn's arguments, layouts and parameter names around recurra's cells."""
 
 from __future__ import annotations
 
@@ -23,13 +17,11 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 from recurra.cells import CELLS, Cell, ElmanCell, GRUCell, LSTMCell, Noise
 from recurra.cells.checks import check_inputs, check_lengths, require_positive
 from recurra.core.config import Config, parse
-from recurra.core.errors import ConfigError, ShapeError, did_you_mean
+from recurra.core.errors import ConfigError, ShapeError
 from recurra.core.state import State, leaves
 from recurra.kernels.dispatch import Path, choose
 from recurra.layers.dropout import locked_dropout, locked_mask
 from recurra.layers.recurrent import Probability
-
-__all__ = ["GRU", "LSTM", "RNN", "Extras"]
 
 Hidden = Tensor | tuple[Tensor, Tensor]
 Device = torch.device | str | None
@@ -52,8 +44,8 @@ class Extras(Config):
     )
 
 
-class _Recurrence(nn.Module):
-    """What the three share: torch's arguments, layouts and parameter names around recurra's cells.
+class Recurrence(nn.Module):
+    """What RNN, LSTM and GRU share.
 
     Attributes:
         last_path: which kernel each layer and direction took in the last call, and why not a faster one.
@@ -327,72 +319,6 @@ class _Recurrence(nn.Module):
         if self.num_layers == 1 and (self.dropout or self.extras.hidden_dropout):
             message = "dropout and hidden_dropout act between layers: with num_layers=1 they do nothing."
             warnings.warn(message, stacklevel=4)
-
-
-class RNN(_Recurrence):
-    """`torch.nn.RNN`, with `lengths`, `reset` and the options of `Extras`."""
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        nonlinearity: str = "tanh",
-        bias: bool = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        device: Device = None,
-        dtype: torch.dtype | None = None,
-        **extras: Any,
-    ) -> None:
-        if nonlinearity not in ("tanh", "relu"):
-            raise ConfigError(f"no nonlinearity `{nonlinearity}`.{did_you_mean(nonlinearity, ['tanh', 'relu'])}")
-        mode: Mode = "RNN_TANH" if nonlinearity == "tanh" else "RNN_RELU"
-        sizes = input_size, hidden_size, num_layers, 0
-        super().__init__(mode, sizes, bias, batch_first, dropout, bidirectional, extras, device, dtype)
-        self.nonlinearity = nonlinearity
-
-
-class LSTM(_Recurrence):
-    """`torch.nn.LSTM`, with `lengths`, `reset` and the options of `Extras`."""
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        bias: bool = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        proj_size: int = 0,
-        device: Device = None,
-        dtype: torch.dtype | None = None,
-        **extras: Any,
-    ) -> None:
-        sizes = input_size, hidden_size, num_layers, proj_size
-        super().__init__("LSTM", sizes, bias, batch_first, dropout, bidirectional, extras, device, dtype)
-
-
-class GRU(_Recurrence):
-    """`torch.nn.GRU`, with `lengths`, `reset` and the options of `Extras`."""
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        bias: bool = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        device: Device = None,
-        dtype: torch.dtype | None = None,
-        **extras: Any,
-    ) -> None:
-        sizes = input_size, hidden_size, num_layers, 0
-        super().__init__("GRU", sizes, bias, batch_first, dropout, bidirectional, extras, device, dtype)
 
 
 class _Unfilled:

@@ -1,0 +1,94 @@
+"""What a run of the loop is given, and how far it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from torch import nn
+
+from recurra.core.batch import BatchStream, Task
+from recurra.core.errors import ConfigError
+from recurra.training.config import TrainingConfig
+from recurra.training.distributed import World
+from recurra.training.optimizer import ASGDConfig, BaseOptimizerConfig
+from recurra.training.schedule import BaseScheduleConfig, PlateauConfig
+
+LESS_IS_BETTER = ("nats", "perplexity", "bpc", "ece", "hamming_loss")
+
+
+@dataclass
+class Progress:
+    """How far a run is; part of every checkpoint."""
+
+    update: int = 0
+    epoch: int = 0
+    tag: str = ""
+    best_value: float | None = None
+    best_update: int = 0
+    history: list[float] = field(default_factory=list)
+    seconds: float = 0.0
+    core_seconds: float = 0.0
+    stopped_early: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What the loop needs.
+
+    Attributes:
+        model: on the world's device.
+        layer_groups: gives the model's parameters from input to output; called once the model is shared out.
+        task: the loss and the metrics.
+        train: the batches to learn from.
+        valid: None trains without evaluation and keeps the last weights.
+        optimizer: with everything that happens to a gradient.
+        schedule: of the learning rate.
+        training: how long, how often.
+        world: the processes.
+        folder: where metrics and checkpoints go.
+        resume: go on from the newest checkpoint there.
+        quiet: no progress bar.
+    """
+
+    model: nn.Module
+    layer_groups: Callable[[], list[list[nn.Parameter]]]
+    task: Task
+    train: BatchStream
+    valid: BatchStream | None
+    optimizer: BaseOptimizerConfig
+    schedule: BaseScheduleConfig
+    training: TrainingConfig
+    world: World
+    folder: Path
+    resume: bool = False
+    quiet: bool = False
+
+
+def monitor_of(job: Job) -> tuple[str, bool]:
+    """The tag of the metric that chooses the best weights, and whether less of it is better."""
+    tag, mode = job.task.monitor
+    chosen = job.training.monitor
+    return (tag, mode == "min") if chosen == "auto" else (chosen, chosen in LESS_IS_BETTER)
+
+
+def require_validation(job: Job) -> None:
+    """Check that no option waits for evaluations that never come.
+
+    Raises:
+        ConfigError: names the option.
+    """
+    training = job.training
+    waiting = {
+        "training.monitor": training.monitor != "auto",
+        "training.patience": training.patience > 0,
+        "training.evaluate_every": training.evaluate_every > 0,
+        "schedule.kind=plateau": isinstance(job.schedule, PlateauConfig),
+        "optimizer.kind=asgd": isinstance(job.optimizer, ASGDConfig),
+    }
+    for option, is_set in waiting.items():
+        if is_set and job.valid is None:
+            raise ConfigError(
+                f"`{option}` needs validation data, and there is none. Give --data.valid FILE or data.valid_fraction."
+            )
