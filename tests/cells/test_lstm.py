@@ -40,9 +40,19 @@ def by_hand(cell: LSTMCell, xs: Array) -> Array:
         if options.layer_norm:
             from_x, from_h = normalise(from_x, p["norm_ih"]), normalise(from_h, p["norm_hh"])
         gates = dict(
-            zip("fgo" if options.coupled else "ifgo", (from_x + from_h + p["bias_ih"] + p["bias_hh"]).reshape(-1, 4))
+            zip(
+                "fgo" if options.coupled else "ifgo",
+                (from_x + from_h + p["bias_ih"] + p["bias_hh"]).reshape(-1, 4),
+                strict=True,
+            )
         )
-        peep = dict(zip("fo" if options.coupled else "ifo", p.get("peephole", np.zeros(12)).reshape(-1, 4)))
+        peep = dict(
+            zip(
+                "fo" if options.coupled else "ifo",
+                p.get("peephole", np.zeros(8 if options.coupled else 12)).reshape(-1, 4),
+                strict=True,
+            )
+        )
         f = sigmoid(gates["f"] + peep["f"] * c)
         i = 1 - f if options.coupled else sigmoid(gates["i"] + peep["i"] * c)
         c = f * c + i * np.tanh(gates["g"])
@@ -92,7 +102,7 @@ def test_chrono_initialisation() -> None:
     assert cell.bias_ih is not None
     i, f, g, o = cell.bias_ih.chunk(4)
     assert torch.equal(i, -f)
-    assert 0 <= f.min()
+    assert f.min() >= 0
     assert f.max() <= np.log(99)
     assert abs(f.exp().mean() - 50) < 5
     assert torch.cat([g, o]).abs().max() == 0

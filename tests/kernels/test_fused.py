@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from torch import Tensor
@@ -12,7 +14,14 @@ from recurra.kernels.blanks import Spread
 from recurra.kernels.dispatch import use
 from recurra.kernels.pieces import Pieces
 
-CELLS = [LSTMCell(3, 4), GRUCell(3, 4), GRUCell(3, 4, bias=False), ElmanCell(3, 4), LSTMCell(3, 4, proj_size=2)]
+CELLS = [
+    LSTMCell(3, 4),
+    GRUCell(3, 4),
+    GRUCell(3, 4, bias=False),
+    ElmanCell(3, 4),
+    ElmanCell(3, 4, activation="relu"),
+    LSTMCell(3, 4, proj_size=2),
+]
 
 
 def compare(cell: Cell, xs: Tensor, *arguments: Tensor | None, initial: Tensor | None = None, tolerance: float) -> None:
@@ -59,7 +68,7 @@ def test_blank_steps_stand_before_each_reset_but_those_at_the_start() -> None:
     assert rows.gather(rows.spread(xs))[..., 0].tolist() == [[1, 2, 3, 4], [5, 6, 7, 0]]
 
 
-@pytest.mark.parametrize("cell", [LSTMCell(3, 4), GRUCell(3, 4)])
+@pytest.mark.parametrize("cell", [LSTMCell(3, 4), GRUCell(3, 4), ElmanCell(3, 4, activation="relu")])
 def test_a_reset_forgets_exactly(cell: Cell) -> None:
     xs = torch.randn(1, 6, 3)
     reset = torch.zeros(1, 6, dtype=torch.bool)
@@ -75,6 +84,18 @@ def test_the_cell_state_of_an_lstm_is_carried_over_padding_exactly() -> None:
     _, (h, c) = cell.scan(torch.randn(2, 300, 3), state, torch.tensor([0, 300]))
     assert torch.equal(h[0], state[0][0])
     assert torch.equal(c[0], state[1][0])
+
+
+def test_a_relu_network_does_not_explode_on_padding() -> None:
+    cell = ElmanCell(3, 4, activation="relu")
+    with torch.no_grad():
+        cell.weight_hh.fill_(9.0)
+    xs, reset = torch.rand(2, 300, 3), torch.zeros(2, 300, dtype=torch.bool)
+    reset[:, 1] = True
+    for lengths in (torch.tensor([3, 2]), torch.tensor([0, 4])):
+        ys, h = cell.scan(xs, None, lengths, reset)
+        gradients = torch.autograd.grad(ys.sum() + h.sum(), list(cell.parameters()))
+        assert all(value.isfinite().all() for value in (ys, h, *gradients))
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -100,3 +121,14 @@ def test_gradients_in_eval_mode(cell: Cell) -> None:
     cell.eval().scan(xs)[0].sum().backward()
     assert xs.grad is not None
     assert xs.grad.abs().max() > 0
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("cell", CELLS)
+def test_on_a_gpu(cell: Cell) -> None:
+    cell = copy.deepcopy(cell).to("cuda", torch.float64)
+    xs = torch.randn(4, 9, 3, dtype=torch.float64, device="cuda")
+    reset = torch.rand(4, 9, device="cuda") < 0.2
+    for lengths in (None, torch.tensor([9, 0, 3, 5]), torch.tensor([9, 0, 3, 5], device="cuda")):
+        compare(cell, xs, lengths, reset, tolerance=1e-8)
+        compare(cell, xs, lengths, None, tolerance=1e-8)

@@ -11,11 +11,10 @@ import pytest
 import torch
 
 from recurra.core.seeding import seed_everything
-from recurra.data import TokenCorpus, VocabularyConfig, encode_tokens, fit_vocabulary
+from recurra.data import TokenCorpus, VocabularyConfig, fit_vocabulary
 from recurra.layers import DropoutConfig
 from recurra.models import LanguageModel, LanguageModelConfig
 from recurra.tasks import LanguageModelling, LanguageModellingConfig, StreamOptions
-from recurra.tasks.language_modelling import pieces_of
 from recurra.training import Job, TrainingConfig, World
 from recurra.training.optimizer import SGDConfig
 from recurra.training.schedule import ConstantConfig
@@ -40,7 +39,7 @@ def corpora() -> tuple[LanguageModelling, TokenCorpus, TokenCorpus]:
     """A task, 600 training tokens (15 batches an epoch) and 160 for validation."""
     text, held = _text(1, 599), _text(2, 159)
     task = LanguageModelling(LanguageModellingConfig(), fit_vocabulary(VocabularyConfig(kind="char"), [text]))
-    return task, *(encode_tokens(pieces_of([part]), task.vocabulary) for part in (text, held))
+    return task, *(task.encode([part]) for part in (text, held))
 
 
 @pytest.fixture

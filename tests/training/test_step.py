@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -124,7 +125,7 @@ def test_accumulating_batches_equals_one_batch_of_all_rows() -> None:
         model = TextClassifier(config, TaskSpec(InputKind.TOKENS, 9, 3, SEQUENCE))
         step = step_of(model, SGDConfig(learning_rate=0.5, clip_norm=0.1, l2=0.01), carries_state=False)
         borders = [0, *torch.tensor(sizes).cumsum(0).tolist()]
-        batches = [Batch(pad(rows[a:b]), targets[a:b]) for a, b in zip(borders[:-1], borders[1:], strict=True)]
+        batches = [Batch(pad(rows[a:b]), targets[a:b]) for a, b in itertools.pairwise(borders)]
         step(batches, None, 1.0)
         step.apply()
         return model.state_dict()

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any
+from typing import NoReturn
+
+_FLAGS = ("data.train", "data.valid", "data.test")
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; a user's mistake ends with one message on stderr and exit code 2."""
-    from recurra.cli.app import app
-    from recurra.core.errors import RecurraError
-
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a terminal that can't show a character gets its code, not a crash
+            stream.reconfigure(errors="backslashreplace")
     try:
-        app(dotted_as_overrides(sys.argv[1:] if arguments is None else arguments))
-    except RecurraError as error:
-        _fail(str(error), 2)
+        _run(sys.argv[1:] if arguments is None else arguments)
     except KeyboardInterrupt as error:
         _fail(f"{error}" if str(error) else "interrupted", 130)
     except BrokenPipeError:
@@ -24,27 +24,63 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(0)
     except OSError as error:
         _fail(f"{error.filename or 'a file'}: {error.strerror or error}.", 2)
+    except (MemoryError, RuntimeError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        reason = (str(error).strip() or "no reason given").splitlines()[0]
+        mend = "Lower training.batch_size, training.tbptt_length or model.hidden_size."
+        _fail(f"not enough memory ({reason}). {mend}", 2)
+
+
+def _run(arguments: list[str]) -> None:
+    from cyclopts import CycloptsError
+    from cyclopts.exceptions import UnknownOptionError
+
+    from recurra.cli.app import app
+    from recurra.core.errors import RecurraError
+
+    try:
+        words = dotted_as_overrides(arguments)
+        app(words, exit_on_error=False, print_error=False, verbose=False, result_action="return_value")
+        sys.stdout.flush()
+    except RecurraError as error:
+        _fail(str(error), 2)
+    except CycloptsError as error:
+        mend = "See `recurra --help`."
+        if isinstance(error, UnknownOptionError):
+            mend = "Options of the run are written name=value, as model.hidden_size=512; see `recurra list options`."
+        _fail(f"{str(error).strip()} {mend}", 2)
 
 
 def dotted_as_overrides(arguments: list[str]) -> list[str]:
     """Write `--model.hidden_size 512` and `--model.hidden_size=512` as the override `model.hidden_size=512`.
 
-    `--data.train`, `--data.valid` and `--data.test` stay: they are flags of their own.
+    Without a value, `--model.tied` is `model.tied=true`. `--data.train`, `--data.valid` and `--data.test` stay: they
+    are flags of their own.
     """
     result: list[str] = []
-    rest = iter(arguments)
-    for argument in rest:
+    rest = list(reversed(arguments))
+    while rest:
+        argument = rest.pop()
         key, equals, value = argument.removeprefix("--").partition("=")
-        flag = argument.startswith("--") and "." in key and key not in ("data.train", "data.valid", "data.test")
-        if not flag:
+        if not argument.startswith("--") or "." not in key or key in _FLAGS:
             result.append(argument)
-        else:
-            result.append(f"{key}={value if equals else next(rest, '')}")
+            continue
+        if not equals:
+            value = rest.pop() if rest and not rest[-1].startswith("--") else "true"
+        result.append(f"{key}={value}")
     return result
 
 
-def _fail(message: str, code: int) -> Any:
-    print(f"recurra: {message}", file=sys.stderr)
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Whether torch or NumPy could not get the memory for a tensor; they have no common class for it."""
+    signs = ("out of memory", "can't allocate memory", "not enough memory", "Storage size calculation overflowed")
+    return isinstance(error, MemoryError) or any(sign in str(error) for sign in signs)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    rank = os.environ.get("RANK", "0")
+    print(f"recurra{'' if rank == '0' else f' (process {rank})'}: {message}", file=sys.stderr)
     sys.exit(code)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,7 +37,7 @@ def run_train(recipe: str | None, overrides: Sequence[str], flags: RunFlags) -> 
         config = override(RECIPES[recipe](), given)
     else:
         raise ConfigError(f"no recipe `{recipe}`.{did_you_mean(recipe, RECIPES)} A run file ends in .yaml.")
-    _run(config, Path(flags.out or f"runs/{Path(recipe or 'run').stem}"), flags)
+    _run(config, _folder(flags, Path(recipe or "run").stem), flags)
 
 
 def run_finetune(start: str, task: str, overrides: Sequence[str], flags: RunFlags) -> None:
@@ -46,7 +47,7 @@ def run_finetune(start: str, task: str, overrides: Sequence[str], flags: RunFlag
     pretrained = load(start)
     given = _collect(overrides, flags)
     config = override(FINETUNE_RECIPES[task](start, pretrained.config), given)
-    _run(config, Path(flags.out or f"runs/finetune-{Path(start).name}"), flags)
+    _run(config, _folder(flags, f"finetune-{Path(start).name}"), flags)
 
 
 def _collect(overrides: Sequence[str], flags: RunFlags) -> dict[str, Any]:
@@ -54,10 +55,22 @@ def _collect(overrides: Sequence[str], flags: RunFlags) -> dict[str, Any]:
     given = parse_overrides(overrides)
     for split in ("train", "valid", "test"):
         if (path := getattr(flags.data, split)) is not None:
-            given[f"data.{split}"] = path
+            given[f"data.{split}"] = _paths(path)
     if flags.seed is not None:
         given["seed"] = flags.seed
     return given
+
+
+def _paths(given: str) -> Any:
+    """A file name, or a list of them as in `data.train=[a.txt, b.txt]`."""
+    listed = given.startswith("[") and given.endswith("]") and not Path(given).exists()
+    return parse_overrides([f"paths={given}"])["paths"] if listed else given
+
+
+def _folder(flags: RunFlags, name: str) -> Path:
+    if flags.out is not None and not flags.out.strip():
+        raise ConfigError("--out is empty: give the folder of the run, or leave the option away.")
+    return Path("runs", name) if flags.out is None else Path(flags.out)
 
 
 def _run(config: RunConfig, out: Path, flags: RunFlags) -> None:
@@ -68,7 +81,9 @@ def _run(config: RunConfig, out: Path, flags: RunFlags) -> None:
     try:
         saved = train(Run(config=config, out=out, resume=flags.resume, quiet=flags.quiet, say=say))
     except InterruptedRun as stop:
-        raise KeyboardInterrupt(f"{stop}; saved. Go on with: recurra train --resume --out {out}") from stop
+        raise KeyboardInterrupt(
+            f"{stop}; saved. Go on with: recurra train --resume --out {shlex.quote(str(out))}"
+        ) from stop
     if not saved.metrics:
         return  # not the main process of several
     if flags.json:

@@ -7,13 +7,16 @@ import sys
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from recurra.core.config import parse, parse_overrides
-from recurra.core.errors import ConfigError, DataError
-from recurra.core.files import write_text
-from recurra.data import DataConfig, choose_columns, read_records
+from recurra.core.errors import ConfigError, DataError, OutputError
+from recurra.core.files import require_writable, write_text
+from recurra.data import DataConfig, choose_columns, read_records, usable_rows
+from recurra.data.readers.decoding import read_lines
+from recurra.data.readers.reading import format_of
 from recurra.runs import SavedModel, load
+from recurra.training.evaluation import defined
 
 _CHUNK = 1024
 """Texts that are predicted together; memory stays flat on files of any length."""
@@ -21,8 +24,9 @@ _CHUNK = 1024
 
 def run_evaluate(model: str, data: str, overrides: Sequence[str], as_json: bool) -> None:
     """Print the metrics of a file."""
+    options = _data_config(overrides)
     saved = load(model)
-    metrics = saved.evaluate_split(saved.task.read(data, _data_config(overrides)))[0]
+    metrics = defined(saved.evaluate_split(saved.task.read(data, options))[0])
     if as_json:
         print(json.dumps(metrics, ensure_ascii=False))
         return
@@ -33,17 +37,21 @@ def run_evaluate(model: str, data: str, overrides: Sequence[str], as_json: bool)
 
 def run_predict(model: str, file: str | None, overrides: Sequence[str], out: str | None, as_json: bool) -> None:
     """Print a prediction a line: TAB-separated (label, probability, text), or JSON."""
-    saved = load(model)
     if file is not None and "=" in file and not Path(file).exists():
-        file, overrides = None, (file, *overrides)
-    texts = _texts(file, _data_config(overrides), saved)
+        overrides, file = (file, *overrides), None
+    data = _data_config(overrides)
     if out is not None:
-        lines = [line for chunk in _predicted(saved, texts, as_json) for line in chunk]
-        write_text(Path(out), "".join(line + "\n" for line in lines))
+        _require_new(Path(out))
+    saved = load(model)
+    # Who types wants an answer to each line.
+    typed = file in (None, "-") and sys.stdin is not None and sys.stdin.isatty()
+    chunks = _predicted(saved, _texts(file, data, saved), 1 if typed else _CHUNK, as_json)
+    if out is not None:
+        write_text(Path(out), "".join(line + "\n" for chunk in chunks for line in chunk))
         return
-    for chunk in _predicted(saved, texts, as_json):
+    for chunk in chunks:
         for line in chunk:
-            print(line, flush=file in (None, "-"))
+            print(line, flush=typed)
 
 
 def run_generate(model: str, prompt: str, samples: int, seed: int | None, options: dict[str, Any]) -> None:
@@ -70,23 +78,28 @@ def _data_config(overrides: Sequence[str]) -> DataConfig:
     return parse(DataConfig, {key.removeprefix("data."): value for key, value in given.items()})
 
 
+def _require_new(path: Path) -> None:
+    """Check that a file of results can be written without overwriting one.
+
+    Raises:
+        OutputError: something is there, or nothing can be written there.
+    """
+    if path.exists():
+        raise OutputError(f"{path} is there already, and nothing is overwritten. Choose another --out.")
+    require_writable(path.parent)
+
+
 def _texts(file: str | None, data: DataConfig, saved: SavedModel) -> Iterator[str]:
     if file is None or file == "-":
-        yield from _lines(sys.stdin.buffer, data.encoding, "stdin")
-        return
-    path = Path(file)
-    name = path.name.removesuffix(".gz")
-    if data.format in ("csv", "tsv", "jsonl") or (data.format == "auto" and name.endswith((".csv", ".tsv", ".jsonl"))):
+        yield from _stdin_lines(data.encoding)
+    elif format_of(Path(file), data) == "text":
+        yield from read_lines(Path(file), data.encoding)
+    else:
         records = read_records(file, data)
         named = data.text_column if data.text_column is not None else _column_of(saved, records.columns)
         choice = choose_columns(records, named, None, want_label=False)
-        for record in records:
+        for record in usable_rows(records, choice, data.skip_bad_rows):
             yield choice.text_of(record)
-        return
-    if not path.is_file():
-        raise DataError(f"{file}: no such file.")
-    with path.open("rb") as stream:
-        yield from _lines(stream, data.encoding, file)
 
 
 def _column_of(saved: SavedModel, columns: Sequence[str]) -> str | None:
@@ -95,21 +108,24 @@ def _column_of(saved: SavedModel, columns: Sequence[str]) -> str | None:
     return name if name is not None and set(name.split("+")) <= set(columns) else None
 
 
-def _lines(stream: IO[bytes], encoding: str, where: str) -> Iterator[str]:
-    for number, line in enumerate(stream, start=1):
+def _stdin_lines(encoding: str) -> Iterator[str]:
+    """The lines of stdin as they come."""
+    if sys.stdin is None:
+        raise DataError("stdin is closed: name a file, or pipe texts in, one a line.")
+    for number, line in enumerate(sys.stdin.buffer, start=1):
         try:
-            yield line.decode(encoding).rstrip("\r\n")
+            text = line.decode(encoding).rstrip("\r\n")
         except UnicodeDecodeError as error:
             raise DataError(
-                f"{where}:{number}: byte 0x{line[error.start]:02x} at column {error.start + 1} is not {encoding}; "
-                "name the file's encoding, for example data.encoding=latin-1 or data.encoding=gb18030."
+                f"stdin:{number}: byte 0x{line[error.start]:02x} at column {error.start + 1} is not {encoding}; "
+                "name the encoding, for example data.encoding=latin-1 or data.encoding=gb18030."
             ) from error
         except LookupError as error:
             raise ConfigError(f"`data.encoding`: no such encoding `{encoding}`.") from error
+        yield text.removeprefix("\ufeff") if number == 1 else text
 
 
-def _predicted(saved: SavedModel, texts: Iterator[str], as_json: bool) -> Iterator[list[str]]:
-    size = 1 if not as_json and sys.stdin.isatty() else _CHUNK
+def _predicted(saved: SavedModel, texts: Iterator[str], size: int, as_json: bool) -> Iterator[list[str]]:
     while chunk := list(islice(texts, size)):
         rows = saved.predict_readable(chunk)
         yield [_line(text, row, as_json) for text, row in zip(chunk, rows, strict=True)]
@@ -125,4 +141,3 @@ def _line(text: str, row: dict[str, Any], as_json: bool) -> str:
         elif key != "probabilities":
             cells.append(f"{value:.4f}" if isinstance(value, float) else str(value))
     return "\t".join([*cells, " ".join(text.split())])
-

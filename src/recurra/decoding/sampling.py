@@ -22,7 +22,7 @@ class SamplingConfig(Config):
     top_k: int = Field(0, ge=0, description="draw from the k likeliest tokens only; 0 is off")
     top_p: float = Field(1.0, gt=0, le=1, description="draw from the fewest tokens that hold this probability")
     repetition_penalty: float = Field(1.0, ge=1, description="divide the odds of tokens already seen (Keskar 2019)")
-    seed: int | None = Field(None, description="same seed, same text; None draws a new one")
+    seed: int | None = Field(None, ge=0, lt=2**63, description="same seed, same text; None draws a new one")
 
 
 def adjust_logits(logits: Tensor, seen: Tensor, config: SamplingConfig) -> Tensor:

@@ -117,6 +117,9 @@ def _run_padded(
     columns = [] if blank is None else [(_forgetting_column(kernel), blank)]
     if padding is not None and kernel.name == "lstm":
         columns.append((_freezing_column(kernel), padding))
+    if padding is not None and kernel.name == "rnn_relu":
+        # Else h could grow without bound on padding, and infinity times a gradient of 0 is NaN.
+        columns.append((_forgetting_column(kernel), padding))
     if columns:
         weight_ih = torch.cat([kernel.weights[0], *(column for column, _ in columns)], 1)
         kernel = kernel._replace(weights=[weight_ih, *kernel.weights[1:]])
@@ -138,12 +141,14 @@ def _freezing_column(kernel: Fused) -> Tensor:
 
 
 def _forgetting_column(kernel: Fused) -> Tensor:
-    """Weights (4H or 3H, 1) of an input that, where it is 1 and the others 0, puts the state to exactly 0.
+    """Weights (4H, 3H or H, 1) of an input that, where it is 1 and the others 0, puts the state to exactly 0.
 
     It shuts the input, forget and output gates of an LSTM. In a GRU it shuts both gates and takes the bias away from
-    the candidate, whose tanh is 0 then.
+    the candidate, whose tanh is 0 then. It keeps all units of a relu network below 0.
     """
     weight_ih = kernel.weights[0]
+    if kernel.name == "rnn_relu":
+        return weight_ih.new_full((weight_ih.shape[0], 1), torch.finfo(weight_ih.dtype).min / 4)
     if kernel.name == "lstm":
         column = weight_ih.new_full((4, weight_ih.shape[0] // 4, 1), -_SATURATED)
         column[2] = 0
@@ -157,7 +162,7 @@ def _run_with_resets(
     kernel: Fused, xs: Tensor, state: State, lengths: Tensor | None, reset: Tensor, initial: State
 ) -> tuple[Tensor, State]:
     """Rows with zeros on padding and resets: by blank steps where a reset returns to zeros, else by cutting."""
-    if kernel.name in ("lstm", "gru") and not any(leaf.requires_grad or leaf.any() for leaf in leaves(initial)):
+    if kernel.name != "rnn_tanh" and not any(leaf.requires_grad or leaf.any() for leaf in leaves(initial)):
         started = where(reset[:, 0] if lengths is None else reset[:, 0] & (lengths > 0), initial, state)
         rows = Spread.before(reset, lengths)
         ys, after = _run_padded(kernel, rows.spread(xs), started, rows.lengths, rows.blank)

@@ -129,7 +129,7 @@ class Recurrent(nn.Module):
                 hidden = F.dropout(hidden, dropout.layer, self.training)
                 hidden = locked_dropout(hidden, dropout.hidden, self.training)
             before = None if state is None else state[layer]
-            ys, after = self._run_layer(layer, inputs.with_data(hidden), before)
+            ys, after = self._run_layer(layer, hidden, inputs, before)
             if self.config.residual and ys.shape[-1] == hidden.shape[-1]:
                 ys = ys + clear_padding(hidden, inputs.lengths)
             hidden = ys
@@ -157,20 +157,22 @@ class Recurrent(nn.Module):
         """For `print(model)`."""
         return f"{self.input_size}, output_size={self.output_size}"
 
-    def _run_layer(self, layer: int, inputs: Sequences, state: State | None) -> tuple[Tensor, State]:
+    def _run_layer(self, layer: int, xs: Tensor, inputs: Sequences, state: State | None) -> tuple[Tensor, State]:
         first = layer * self.num_directions
-        ys, after = self._run_cell(first, inputs, state, reverse=False)
+        ys, after = self._run_cell(first, xs, inputs, state)
         if self.num_directions == 1:
             return ys, after
-        backward_ys, backward_after = self._run_cell(first + 1, inputs, None, reverse=True)
+        backward_ys, backward_after = self._run_cell(first + 1, xs, inputs, None, reverse=True)
         return torch.cat([ys, backward_ys], -1), (after, backward_after)
 
-    def _run_cell(self, index: int, inputs: Sequences, state: State | None, reverse: bool) -> tuple[Tensor, State]:
+    def _run_cell(
+        self, index: int, xs: Tensor, inputs: Sequences, state: State | None, reverse: bool = False
+    ) -> tuple[Tensor, State]:
         cell = self._cell(index)
         initial = self._initial(index, inputs.batch_size) if self.config.learn_initial_state else None
-        noise = self._noise(cell, inputs.data)
+        noise = self._noise(cell, xs)
         result: tuple[Tensor, State] = cell(
-            inputs.data, state, inputs.lengths, inputs.reset, noise=noise, reverse=reverse, initial=initial
+            xs, state, inputs.lengths, inputs.reset, noise=noise, reverse=reverse, initial=initial
         )
         return result
 
@@ -201,7 +203,8 @@ class Recurrent(nn.Module):
         return learned
 
     def _check(self, inputs: Sequences, state: State | None) -> None:
-        check_inputs("Recurrent", self.input_size, inputs.data, next(self.parameters(), None), "inputs.data")
+        """What the cells can't check in terms of the stack."""
+        check_inputs("Recurrent", self.input_size, inputs.data, self._cell(0).first_weight(), "inputs.data")
         if state is None:
             return
         if self.config.bidirectional:
@@ -209,7 +212,8 @@ class Recurrent(nn.Module):
                 "Recurrent(bidirectional=True) got `state`: a bidirectional stack can't be streamed, as its backward "
                 "direction starts from the end of the row. Pass whole rows and state=None, or set bidirectional=False."
             )
-        check_state("Recurrent", "state", state, self.initial_state(inputs.batch_size))
+        if not isinstance(state, tuple) or len(state) != self.config.num_layers:
+            check_state("Recurrent", "state", state, self.initial_state(inputs.batch_size))
 
 
 class LearnedState(nn.Module):

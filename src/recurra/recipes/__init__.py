@@ -6,11 +6,12 @@ from typing import Any
 from recurra.core.errors import ConfigError, did_you_mean
 from recurra.recipes.classification import text_classifier, text_classifier_small
 from recurra.recipes.finetuning import finetune_classifier, finetune_language_model
-from recurra.recipes.language import char_lm, word_lm
+from recurra.recipes.language import char_lm, char_lm_large, word_lm
 from recurra.runs import RunConfig, override
 
 RECIPES: dict[str, Callable[[], RunConfig]] = {
     "char-lm": char_lm,
+    "char-lm-large": char_lm_large,
     "word-lm": word_lm,
     "text-classifier": text_classifier,
     "text-classifier-small": text_classifier_small,

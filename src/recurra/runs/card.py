@@ -46,8 +46,8 @@ model = recurra.load("FOLDER")
 
 ## Limits
 
-The figures above hold for text like that of the named files. The vocabulary has {task.spec.input_size:,} entries, fitted
-on the training part; what it does not know becomes the unknown token.
+The figures above hold for text like that of the named files. The vocabulary has {task.spec.input_size:,} entries,
+fitted on the training part; what it does not know becomes the unknown token.
 """
 
 

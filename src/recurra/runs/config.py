@@ -30,13 +30,15 @@ class RunConfig(Config):
     training: TrainingConfig = TrainingConfig()
     data: DataConfig = DataConfig()
     finetune: FinetuneConfig | None = Field(None, description="start from a saved language model")
-    seed: int = Field(0, ge=0, description="of weights, shuffling, dropout and random splits")
+    seed: int = Field(0, ge=0, lt=2**63, description="of weights, shuffling, dropout and random splits")
 
     @model_validator(mode="after")
     def _model_fits_task(self) -> RunConfig:
         wanted = MODEL_OF_TASK[self.task.kind]
         if self.model.kind != wanted:
             raise ValueError(f"task {self.task.kind} needs model.kind={wanted}, not {self.model.kind}")
+        if self.finetune is not None and self.finetune.adapt_epochs and wanted == "language-model":
+            raise ValueError("finetune.adapt_epochs is for a classifier: a language model learns the texts anyway")
         return self
 
 

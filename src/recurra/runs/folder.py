@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -28,12 +30,27 @@ def open_folder(out: Path, config: RunConfig, resume: bool) -> None:
         require_same_config(out, config)
         require_writable(out)
         return
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        holds = "holds a run already" if (out / "config.yaml").exists() else "is not empty"
-        raise OutputError(f"{out} {holds}, and nothing is overwritten. Choose another --out, or go on with --resume.")
+    if out.exists() and not out.is_dir():
+        raise OutputError(f"{out} is a file, and a folder is wanted. Choose another --out.")
+    if out.is_dir() and any(not entry.name.startswith(".") for entry in out.iterdir()):
+        if (out / "config.yaml").exists():
+            raise OutputError(f"{out} holds a run already; go on with it by --resume, or choose another --out.")
+        raise OutputError(f"{out} is not empty, and nothing is overwritten. Choose another --out.")
     require_writable(out)
     write_text(out / "config.yaml", to_yaml(config))
     write_json(out / "environment.json", environment())
+
+
+def discard_unbegun(out: Path) -> None:
+    """Delete what `open_folder` and the preparation wrote, if the training never began: the folder is free again."""
+    if list(out.rglob("metrics.jsonl")):
+        return
+    for name in ("config.yaml", "environment.json"):
+        (out / name).unlink(missing_ok=True)
+    for folder in (*out.glob("cache*"), out / "adapt"):
+        shutil.rmtree(folder, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        out.rmdir()
 
 
 def read_config(out: Path) -> RunConfig:
@@ -43,7 +60,8 @@ def read_config(out: Path) -> RunConfig:
         ConfigError: there is none.
     """
     if not (out / "config.yaml").is_file():
-        raise ConfigError(f"{out}: no run to resume there (config.yaml is missing). Start one without --resume.")
+        what = "config.yaml is missing" if out.is_dir() else "no such folder"
+        raise ConfigError(f"{out}: no run to resume there ({what}). Start one without --resume.")
     return read_run_config(out / "config.yaml", {})
 
 

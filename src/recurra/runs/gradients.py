@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from recurra.core.batch import Batch, Task
 from recurra.core.sequences import Sequences
 from recurra.core.state import State, leaves
+from recurra.kernels.dispatch import use
 
 _ROWS, _STEPS = 16, 64
 
@@ -25,13 +26,15 @@ def gradient_through_time(model: Any, task: Task, batch: Batch) -> list[float] |
         Entry k is the norm k steps before the last; None where no row is long enough.
     Reference: Pascanu et al. (2013), section 2, https://arxiv.org/abs/1211.5063.
     """
-    data, targets = _full_rows(batch)
+    device = next(model.parameters()).device
+    data, targets = (part.to(device) for part in _full_rows(batch))
     if data.shape[0] == 0 or data.shape[1] < 2:
         return None
     state: State | None = None
     borders: list[list[Tensor]] = []
     prediction: Any = None
-    with torch.enable_grad():
+    # Not the fused kernels: on a GPU their backward pass works in training mode only.
+    with torch.enable_grad(), use("reference"):
         for step in range(data.shape[1]):
             output = model(Sequences(data[:, step : step + 1]), state)
             state, prediction = output.state, output.prediction
@@ -39,12 +42,11 @@ def gradient_through_time(model: Any, task: Task, batch: Batch) -> list[float] |
         loss = task.loss(prediction, Batch(Sequences(data[:, -1:]), targets[:, -1:]))
         flat = [leaf for border in borders for leaf in border]
         gradients = torch.autograd.grad(loss.total, flat, allow_unused=True)
-    nn.Module.zero_grad(model)
     width = len(borders[0])
     norms = []
     for step in range(len(borders)):
         parts = [g for g in gradients[step * width : (step + 1) * width] if g is not None]
-        squares = sum((g.flatten(1).square().sum(1) for g in parts), torch.zeros(data.shape[0]))
+        squares = sum((g.flatten(1).square().sum(1) for g in parts), torch.zeros(data.shape[0], device=device))
         norms.append(float(squares.sqrt().mean()))
     return norms[::-1]
 
@@ -55,4 +57,4 @@ def _full_rows(batch: Batch) -> tuple[Tensor, Tensor]:
     if batch.inputs.lengths is not None:
         whole = batch.inputs.lengths >= data.shape[1]
         data, targets = data[whole], targets[whole]
-    return data[:_ROWS].cpu(), targets[:_ROWS].cpu()
+    return data[:_ROWS], targets[:_ROWS]

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -23,7 +22,7 @@ from torch import nn
 import recurra
 from recurra.core.batch import InputKind, Resolution, TaskSpec
 from recurra.core.config import parse
-from recurra.core.errors import ConfigError, DataError, ModelFileError
+from recurra.core.errors import ConfigError, DataError, ModelFileError, OutputError, RecurraError
 from recurra.core.files import write_folder
 from recurra.data import DataConfig
 from recurra.decoding import SamplingConfig, sample
@@ -35,6 +34,7 @@ from recurra.training.checkpoint import load_model_tensors, model_tensors
 from recurra.training.evaluation import run_over
 
 FORMAT = 1
+_MEND = "Copy the folder again, or train anew."
 
 
 class SavedModel:
@@ -100,7 +100,9 @@ class SavedModel:
         """
         if isinstance(self.task, TextClassification):
             if labels is None or len(labels) != len(texts):
-                raise DataError(f"evaluate_texts got {len(texts)} texts and {len(labels or ())} labels: one each is wanted.")
+                raise DataError(
+                    f"evaluate_texts got {len(texts)} texts and {len(labels or ())} labels: one each is wanted."
+                )
             return self.evaluate_split(self.task.encode_labelled(list(texts), list(labels)))[0]
         return self.evaluate_split(self.task.encode(list(texts)))[0]
 
@@ -155,8 +157,14 @@ class SavedModel:
                 shown = len(text)
 
     def save(self, folder: str | Path) -> None:
-        """Write the folder; it appears whole or not at all."""
+        """Write the folder; it appears whole or not at all.
+
+        Raises:
+            OutputError: the folder can't be written, or holds something else than a saved model.
+        """
         path = Path(folder)
+        if path.exists() and not (path / "model.safetensors").is_file() and not _is_empty_folder(path):
+            raise OutputError(f"{path}: holds something else than a saved model, and nothing is overwritten.")
         spec = self.task.spec
 
         def fill(building: Path) -> None:
@@ -222,52 +230,73 @@ def load(folder: str | Path, device: str = "cpu") -> SavedModel:
     if not (path / "config.json").is_file():
         what = "no such folder" if not path.exists() else "no saved model there (config.json is missing)"
         raise ModelFileError(f"{folder}: {what}. Give the --out folder of a finished `recurra train`.")
-    described = _read_json(path / "config.json")
+    files = _Files(path)
+    described = files["config.json"]
     try:
         if described["format"] != FORMAT:
             raise ModelFileError(
                 f"{path / 'config.json'}: format {described['format']}, and this version reads {FORMAT}. "
                 f"It was written by recurra {described['recurra']}; install that version."
             )
-        config = parse(RunConfig, described["run"], source=str(path / "config.json"))
-        sizes, digest = described["spec"], described["sha256"]
-        files = {file.name: _read_json(file) for file in path.glob("*.json")}
+        config = parse(RunConfig, described["run"])
+        sizes = (int(described["spec"]["input_size"]), int(described["spec"]["output_size"]))
         task = TASKS[config.task.kind].from_files(config.task, files)
-        metrics = files["metrics.json"]
-    except (KeyError, TypeError, ValueError, ValidationError) as error:
-        if isinstance(error, ConfigError):
-            raise ModelFileError(str(error)) from error
+        tensors = _read_tensors(path / "model.safetensors", described["sha256"])
+    except RecurraError as error:
+        if str(path) in str(error):
+            raise
+        raise ModelFileError(f"{path}: damaged, or of another version of recurra: {error}") from error
+    except (KeyError, TypeError, ValueError) as error:
         raise ModelFileError(f"{path}: a part of the saved model is missing or damaged ({error!r}).") from error
     _require_sizes(task.spec, sizes, path)
     model = MODELS[config.model.kind](config.model, task.spec)
-    load_model_tensors(model, _read_tensors(path / "model.safetensors", digest), str(path / "model.safetensors"))
-    return SavedModel(config, task, model.to(device), metrics)
+    load_model_tensors(model, tensors, str(path / "model.safetensors"))
+    return SavedModel(config, task, model.to(device), files["metrics.json"])
 
 
-def _require_sizes(spec: TaskSpec, sizes: dict[str, int], path: Path) -> None:
+class _Files(Mapping[str, Any]):
+    """The JSON files of a folder by name; each is read when asked for, and a damaged one is named."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __getitem__(self, name: str) -> Any:
+        path = self._folder / name
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise ModelFileError(f"{path}: can't be read: {error.strerror}. {_MEND}") from error
+        except ValueError as error:
+            raise ModelFileError(f"{path}: damaged, not valid JSON ({error}). {_MEND}") from error
+
+    def __iter__(self) -> Iterator[str]:
+        return (path.name for path in self._folder.glob("*.json"))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+def _require_sizes(spec: TaskSpec, sizes: tuple[int, int], path: Path) -> None:
     assert spec.input_kind is InputKind.TOKENS and spec.resolution in Resolution
-    if (spec.input_size, spec.output_size) != (sizes["input_size"], sizes["output_size"]):
+    if (spec.input_size, spec.output_size) != sizes:
         raise ModelFileError(
             f"{path}: vocabulary or labels are not those of the weights ({spec.input_size} and {spec.output_size} "
-            f"entries, {sizes['input_size']} and {sizes['output_size']} wanted). Copy the folder again."
+            f"entries, {sizes[0]} and {sizes[1]} wanted). {_MEND}"
         )
 
 
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ModelFileError(f"{path}: can't be read ({error.strerror}).") from error
-    except ValueError as error:
-        raise ModelFileError(f"{path}: damaged, not valid JSON ({error}). Copy the folder again.") from error
+def _is_empty_folder(path: Path) -> bool:
+    return path.is_dir() and not any(path.iterdir())
 
 
 def _read_tensors(path: Path, digest: str) -> dict[str, Any]:
     try:
-        if hashlib.sha256(path.read_bytes()).hexdigest() != digest:
-            raise ModelFileError(f"{path}: damaged: its checksum is not the one in config.json. Copy the folder again.")
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if found != digest:
+            raise ModelFileError(f"{path}: damaged: its checksum is not the one in config.json. {_MEND}")
         return load_file(path)
     except OSError as error:
-        raise ModelFileError(f"{path}: can't be read ({error.strerror}).") from error
+        raise ModelFileError(f"{path}: can't be read: {error.strerror}. {_MEND}") from error
     except SafetensorError as error:
-        raise ModelFileError(f"{path}: damaged ({error}). Copy the folder again.") from error
+        raise ModelFileError(f"{path}: damaged ({error}). {_MEND}") from error

@@ -9,23 +9,30 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import nn
+from torch import Tensor, nn
 
 from recurra.core.config import to_yaml
-from recurra.core.errors import ConfigError
+from recurra.core.errors import ConfigError, RecurraError
 from recurra.core.files import write_json
 from recurra.core.seeding import seed_everything
 from recurra.data import Shard, Splits, TokenCorpus
 from recurra.finetuning import transfer_encoder
 from recurra.models import MODELS, LanguageModel
 from recurra.runs.config import RunConfig
-from recurra.runs.folder import open_folder
+from recurra.runs.folder import discard_unbegun, open_folder
 from recurra.runs.gradients import gradient_through_time
 from recurra.runs.report import Confusion, Report, write_report
 from recurra.runs.saved import SavedModel, load
-from recurra.tasks import TASKS, FileTask, LanguageModelling, Preparation, Prepared, StreamOptions
+from recurra.tasks import TASKS, LanguageModelling, Preparation, Prepared, StreamOptions, documents
 from recurra.training import Job, Loop, Progress, World, read_metrics, start_world, stop_world
-from recurra.training.checkpoint import list_checkpoints, load_model_tensors, model_tensors, read_checkpoint
+from recurra.training.checkpoint import (
+    checkpoint_path,
+    list_checkpoints,
+    load_model_tensors,
+    model_tensors,
+    read_checkpoint,
+)
+from recurra.training.evaluation import defined
 
 Say = Callable[[str], None]
 
@@ -58,19 +65,47 @@ def train(run: Run) -> SavedModel:
     """
     world = start_world(run.config.training.device)
     try:
-        if world.is_main:
-            open_folder(run.out, run.config, run.resume)
-        world.gather(None)
-        return _train(run, world)
+        start = _load_start(run.config)
+        _open_folder(run, world)
+        try:
+            return _train(run, world, start)
+        except Exception:
+            if world.is_main and not run.resume:
+                discard_unbegun(run.out)
+            raise
     finally:
         stop_world()
 
 
-def _train(run: Run, world: World) -> SavedModel:
+def _load_start(config: RunConfig) -> SavedModel | None:
+    """The pretrained language model to start from, if any."""
+    if config.finetune is None:
+        return None
+    start = load(config.finetune.start)
+    if not isinstance(start.model, LanguageModel):
+        raise ConfigError(
+            f"{config.finetune.start}: a {start.config.model.kind}, and fine-tuning starts from a language model. "
+            "Give the folder of one, or train it first: recurra train char-lm --data.train FILE."
+        )
+    return start
+
+
+def _open_folder(run: Run, world: World) -> None:
+    """Open the folder in the main process; what keeps it from doing so is raised in all of them."""
+    fault = None
+    if world.is_main:
+        try:
+            open_folder(run.out, run.config, run.resume)
+        except RecurraError as error:
+            fault = error
+    if (fault := world.agree(fault)) is not None:
+        raise fault
+
+
+def _train(run: Run, world: World, start: SavedModel | None) -> SavedModel:
     config = run.config
     seed_everything(config.seed)
     say = run.say if world.is_main else lambda _: None
-    start = load(config.finetune.start) if config.finetune is not None else None
     prepared = _prepare(run, world, start)
     for note in prepared.notes:
         say(note)
@@ -79,20 +114,25 @@ def _train(run: Run, world: World) -> SavedModel:
         say(_transfer(run, world, start, model, prepared))
     say(f"{config.model.kind}: {sum(p.numel() for p in model.parameters()):,} parameters on {world.device}")
     loop = _loop(run, world, model, prepared)
-    if run.resume and world.is_main:
-        say(f"resuming in {run.out}")
+    if run.resume:
+        found = list_checkpoints(run.out / "checkpoints", "update")
+        say(f"going on from {found[-1]}" if found else f"{run.out} holds no checkpoint yet: starting over")
     progress = loop.run()
     for note in loop.notes:
         say(note)
     if world.size > 1:
         model = MODELS[config.model.kind](config.model, prepared.task.spec)
-        newest = list_checkpoints(run.out / "checkpoints", "best")[-1]
-        load_model_tensors(model, read_checkpoint(newest).tensors, str(newest))
+        load_model_tensors(model, _best_tensors(run.out, progress), str(run.out))
     saved = SavedModel(config, prepared.task, model.to(world.device), {})
     if world.is_main:
         _conclude(run, saved, prepared, progress, loop.notes)
         say(f"saved in {run.out / 'model'}; report: {run.out / 'report.html'}")
     return saved
+
+
+def _best_tensors(folder: Path, progress: Progress) -> dict[str, Tensor]:
+    """The best weights of a run of the loop."""
+    return read_checkpoint(checkpoint_path(folder / "checkpoints", "best", progress.best_update)).tensors
 
 
 def _prepare(run: Run, world: World, start: SavedModel | None) -> Prepared:
@@ -106,6 +146,9 @@ def _prepare(run: Run, world: World, start: SavedModel | None) -> Prepared:
 def _loop(run: Run, world: World, model: nn.Module, prepared: Prepared) -> Loop:
     config, task, splits = run.config, prepared.task, prepared.splits
     model.to(world.device)
+    if world.rank > 0:
+        # Weights are those of the main process; dropout must not be.
+        seed_everything(config.seed + 1_000_003 * world.rank)
     options = StreamOptions(
         batch_size=config.training.batch_size,
         length=config.training.tbptt_length,
@@ -139,18 +182,15 @@ def _transfer(run: Run, world: World, start: SavedModel, model: nn.Module, prepa
     """Adapt the language model to the target's texts if asked, then take its encoder over."""
     config = run.config
     assert config.finetune is not None
-    if not isinstance(start.model, LanguageModel):
-        raise ConfigError(f"{config.finetune.start} is no language model, but a {start.config.model.kind}.")
     if isinstance(prepared.task, LanguageModelling):
         load_model_tensors(model, model_tensors(start.model), config.finetune.start)
         return "all weights of the pretrained model taken over"
-    if config.finetune.adapt_epochs:
-        _adapt(run, world, start, prepared)
-    return transfer_encoder(start.model.state_dict(), model).sentence()
+    tensors = _adapt(run, world, start, prepared) if config.finetune.adapt_epochs else model_tensors(start.model)
+    return transfer_encoder(tensors, model).sentence()
 
 
-def _adapt(run: Run, world: World, start: SavedModel, prepared: Prepared) -> None:
-    """Train the language model on the target's training texts (ULMFiT, second stage)."""
+def _adapt(run: Run, world: World, start: SavedModel, prepared: Prepared) -> dict[str, Tensor]:
+    """The language model's weights after training on the target's texts (ULMFiT, second stage)."""
     config = run.config
     assert config.finetune is not None
     eos = start.task.vocabulary.eos_index  # type: ignore[attr-defined]
@@ -170,23 +210,23 @@ def _adapt(run: Run, world: World, start: SavedModel, prepared: Prepared) -> Non
     )
     adapted = start.config.model_copy(update={"training": training, "optimizer": optimizer, "seed": config.seed})
     texts = prepared.splits
-    parts = Splits(_as_corpus(texts.train, eos), _as_corpus(texts.valid, eos) if texts.valid else None, None)
+    valid = None if texts.valid is None else _as_documents(texts.valid, eos)
+    parts = Splits(_as_documents(texts.train, eos), valid, None)
     stage = Prepared(task=start.task, splits=parts, notes=())
     folder = run.out / "adapt"
     folder.mkdir(exist_ok=True)
     inner = Run(config=adapted, out=folder, resume=run.resume, quiet=run.quiet, say=run.say)
     progress = _loop(inner, world, start.model.train(), stage).run()
-    start.model.eval().cpu()
     if world.is_main:
-        run.say(f"language model adapted to the texts: {progress.tag} {progress.best_value:.4f}")
+        found = "" if progress.best_value is None else f": {progress.tag} {progress.best_value:.4f}"
+        run.say(f"language model adapted to the texts{found}")
     seed_everything(config.seed)
+    return _best_tensors(folder, progress)
 
 
-def _as_corpus(examples: list[Any], eos: int) -> TokenCorpus:
-    """The texts of labelled examples as documents."""
-    rows = [np.append(np.asarray(example.tokens, dtype=np.int32), np.int32(eos)) for example in examples]
-    lengths = np.array([len(row) for row in rows], dtype=np.int64)
-    return TokenCorpus(np.concatenate(rows), np.cumsum(lengths) - lengths, eos)
+def _as_documents(examples: list[Any], eos_index: int) -> TokenCorpus:
+    """The texts of labelled examples as documents of running text."""
+    return documents([np.asarray(example.tokens) for example in examples], eos_index)
 
 
 def _conclude(run: Run, saved: SavedModel, prepared: Prepared, progress: Progress, notes: list[str]) -> None:
@@ -197,11 +237,13 @@ def _conclude(run: Run, saved: SavedModel, prepared: Prepared, progress: Progres
     for name in ("valid", "test"):
         split = getattr(prepared.splits, name)
         if split is not None:
-            metrics[name], predictions, references = saved.evaluate_split(split)
+            found, predictions, references = saved.evaluate_split(split)
+            metrics[name] = defined(found)
             tables, last = prepared.task.report(predictions, references), split
     if last is not None:
         began = time.process_time()
-        metrics["baselines"] = prepared.task.baselines(prepared.splits.train, last)
+        baselines = prepared.task.baselines(prepared.splits.train, last)
+        metrics["baselines"] = {name: defined(found) for name, found in baselines.items()}
         run.say(f"baselines computed in {time.process_time() - began:.1f} core-seconds")
     metrics["training"] = {
         "updates": progress.update,

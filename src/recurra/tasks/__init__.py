@@ -4,7 +4,7 @@ from typing import Any
 
 from recurra.core.config import by_kind
 from recurra.tasks.base import FileTask, Preparation, Prepared, StreamOptions
-from recurra.tasks.language_modelling import LanguageModelling, LanguageModellingConfig
+from recurra.tasks.language_modelling import LanguageModelling, LanguageModellingConfig, documents
 from recurra.tasks.text_classification import TextClassification, TextClassificationConfig
 
 TASKS: dict[str, Any] = {
@@ -24,4 +24,5 @@ __all__ = [
     "TaskConfig",
     "TextClassification",
     "TextClassificationConfig",
+    "documents",
 ]

@@ -8,7 +8,7 @@ Source: Mikolov et al. (2010), https://doi.org/10.21437/Interspeech.2010-343.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -18,12 +18,11 @@ from torch import Tensor
 from recurra.baselines import strongest_ngram
 from recurra.core.batch import Batch, InputKind, LossSum, Resolution, TaskSpec
 from recurra.core.config import Config
-from recurra.core.errors import ConfigError
+from recurra.core.errors import ConfigError, DataError
 from recurra.data import (
     DataConfig,
     PieceSource,
     Splits,
-    TextPiece,
     TokenCorpus,
     TokenStream,
     Vocabulary,
@@ -124,8 +123,14 @@ class LanguageModelling:
         return encode_tokens(read_pieces(paths, data, data.text_column), self.vocabulary)
 
     def encode(self, texts: list[str]) -> TokenCorpus:
-        """Each text is a document."""
-        return encode_tokens(pieces_of(texts), self.vocabulary)
+        """Each text is a document; an empty one too.
+
+        Raises:
+            DataError: no texts.
+        """
+        if not texts:
+            raise DataError("no texts are given: at least one is wanted.")
+        return documents([self.vocabulary.encode_array(text) for text in texts], self.vocabulary.eos_index)
 
     def encode_prompt(self, prompt: str) -> list[int]:
         """The tokens that generation starts from: a document start, then the prompt."""
@@ -178,10 +183,17 @@ class LanguageModelling:
         return float(np.mean(np.asarray(split.tokens) == self.vocabulary.unk_index))
 
 
-def pieces_of(texts: list[str]) -> Iterator[TextPiece]:
-    """Texts as documents of a corpus."""
-    for number, text in enumerate(texts, start=1):
-        yield TextPiece(text, True, True, f"text {number}")
+def documents(rows: Sequence[np.ndarray], eos_index: int) -> TokenCorpus:
+    """Token rows as documents of a corpus, each ended by eos.
+
+    Args:
+        rows: at least one; (T,) vocabulary indices each, T may be 0.
+        eos_index: the vocabulary's.
+    """
+    eos = np.array([eos_index], dtype=np.int32)
+    ends = np.cumsum([len(row) + 1 for row in rows])
+    tokens = np.concatenate([part.astype(np.int32) for row in rows for part in (row, eos)])
+    return TokenCorpus(tokens, np.concatenate([[0], ends[:-1]]), eos_index)
 
 
 def _split_sources(data: DataConfig) -> tuple[Splits[Any], tuple[str, ...]]:

@@ -46,8 +46,8 @@ from recurra.data import (
 )
 from recurra.losses import binary_cross_entropy, cross_entropy
 from recurra.metrics import (
-    Classified,
     ClassificationMetrics,
+    Classified,
     MultiClassified,
     MultiLabelMetrics,
     confusion_matrix,

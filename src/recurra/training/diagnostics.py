@@ -12,6 +12,8 @@ from recurra.core.errors import NonFiniteError
 from recurra.training.distributed import full
 
 _MEND = "The last good checkpoint is kept; start again with the change and another --out."
+_LARGE = 1e3
+"""Weights beyond this are the likely cause of an overflow themselves."""
 
 
 def gradient_norms(model: nn.Module) -> dict[str, float]:
@@ -40,7 +42,9 @@ def explain_non_finite(
     elif not math.isfinite(loss):
         name, size = _largest_weight(model)
         place = f"the loss; all weights are finite, the largest ({size:.3g}) is in `{name}`"
-        cause = f"Either the weights have grown too large: {slower}; or the batch ({batch}) holds NaN or huge numbers."
+        cause = f"The weights have grown too large: {slower}."
+        if size < _LARGE:
+            cause = f"The batch ({batch}) may hold NaN or huge numbers; if not, {slower}."
     elif gradient := _first_non_finite(gradients):
         place = f"the gradient of `{gradient}`"
         cause = f"Gradients exploded: {slower}" + ("." if clipped else ", or set optimizer.clip_norm=1.")

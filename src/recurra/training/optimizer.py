@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
@@ -142,7 +141,10 @@ def clip(parameters: Iterable[nn.Parameter], config: BaseOptimizerConfig) -> Ten
     with_gradient = [parameter for parameter in parameters if parameter.grad is not None]
     if config.clip_value > 0:
         nn.utils.clip_grad_value_(with_gradient, config.clip_value)
-    return nn.utils.clip_grad_norm_(with_gradient, config.clip_norm if config.clip_norm > 0 else math.inf)
+    norm = nn.utils.get_total_norm([p.grad for p in with_gradient if p.grad is not None])
+    if config.clip_norm > 0:
+        nn.utils.clip_grads_with_norm_(with_gradient, config.clip_norm, norm)
+    return norm
 
 
 @torch.no_grad()
