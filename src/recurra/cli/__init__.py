@@ -24,8 +24,8 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(0)
     except OSError as error:
         _fail(f"{error.filename or 'a file'}: {error.strerror or error}.", 2)
-    except (MemoryError, RuntimeError) as error:
-        if not _is_out_of_memory(error):
+    except (MemoryError, RuntimeError, OverflowError, TypeError) as error:
+        if not _is_too_large(error):
             raise
         reason = (str(error).strip() or "no reason given").splitlines()[0]
         mend = "Lower training.batch_size, training.tbptt_length or model.hidden_size."
@@ -72,10 +72,10 @@ def dotted_as_overrides(arguments: list[str]) -> list[str]:
     return result
 
 
-def _is_out_of_memory(error: BaseException) -> bool:
-    """Whether torch or NumPy could not get the memory for a tensor; they have no common class for it."""
-    signs = ("out of memory", "can't allocate memory", "not enough memory", "Storage size calculation overflowed")
-    return isinstance(error, MemoryError) or any(sign in str(error) for sign in signs)
+def _is_too_large(error: BaseException) -> bool:
+    """Whether torch or NumPy could not make a tensor of the size asked for; they have no common class for it."""
+    signs = ("out of memory", "can't allocate memory", "not enough memory", "Storage size calculation", "Overflow when")
+    return isinstance(error, MemoryError | OverflowError) or any(sign in str(error) for sign in signs)
 
 
 def _fail(message: str, code: int) -> NoReturn:

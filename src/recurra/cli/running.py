@@ -12,7 +12,7 @@ from typing import Any
 from recurra.cli.app import RunFlags
 from recurra.core.config import parse_overrides
 from recurra.core.errors import ConfigError, did_you_mean
-from recurra.recipes import FINETUNE_RECIPES, RECIPES
+from recurra.recipes import RECIPES, finetune_recipe
 from recurra.runs import Run, RunConfig, load, override, read_run_config, train
 from recurra.runs.folder import read_config
 from recurra.training import InterruptedRun
@@ -42,11 +42,7 @@ def run_train(recipe: str | None, overrides: Sequence[str], flags: RunFlags) -> 
 
 def run_finetune(start: str, task: str, overrides: Sequence[str], flags: RunFlags) -> None:
     """Build the fine-tuning config from the pretrained model's, and train."""
-    if task not in FINETUNE_RECIPES:
-        raise ConfigError(f"no task `{task}` to fine-tune for.{did_you_mean(task, FINETUNE_RECIPES)}")
-    pretrained = load(start)
-    given = _collect(overrides, flags)
-    config = override(FINETUNE_RECIPES[task](start, pretrained.config), given)
+    config = finetune_recipe(start, load(start).config, task, _collect(overrides, flags))
     _run(config, _folder(flags, f"finetune-{Path(start).name}"), flags)
 
 

@@ -96,20 +96,17 @@ def apply_overrides(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> 
 
 
 def parse_overrides(arguments: Iterable[str]) -> dict[str, Any]:
-    """Parse `key=value` arguments; values are YAML (`true`, `0.5`, `[1, 2]`, `null`).
+    """Parse `key=value` arguments; values are YAML (`true`, `0.5`, `[1, 2]`, `null`), or else plain text.
 
     Raises:
-        ConfigError: no `=`, an empty key, or a value that is not YAML.
+        ConfigError: no `=`, or an empty key.
     """
     overrides: dict[str, Any] = {}
     for argument in arguments:
         key, equals, value = argument.partition("=")
         if not equals or not key:
             raise ConfigError(f"`{argument}`: an override is written key=value, for example model.hidden_size=512.")
-        try:
-            overrides[key] = _number(yaml.safe_load(value)) if value else None
-        except yaml.YAMLError as error:
-            raise ConfigError(f"`{argument}`: the value is not valid YAML ({error.__class__.__name__}).") from error
+        overrides[key] = _yaml_or_text(value)
     return overrides
 
 
@@ -168,7 +165,8 @@ def _describe_fault(cls: type[Config], fault: dict[str, Any], source: str, lines
         return f"{where}`{name}`: no such choice `{given}`.{did_you_mean(given, choices)}"
     message = str(fault["msg"]).removeprefix("Value error, ")
     given = "" if isinstance(fault.get("input"), dict) else f", got {fault.get('input')!r}"
-    return f"{where}`{dotted}`: {message[:1].lower()}{message[1:]}{given}."
+    name = f"`{dotted}`: " if dotted else ""
+    return f"{where}{name}{message[:1].lower()}{message[1:]}{given}."
 
 
 def _walk(cls: type[Config], location: tuple[Any, ...]) -> tuple[list[str], list[str]]:
@@ -235,6 +233,16 @@ def _numbers(values: Any) -> Any:
     if isinstance(values, list):
         return [_numbers(value) for value in values]
     return _number(values)
+
+
+def _yaml_or_text(value: str) -> Any:
+    try:
+        parsed = yaml.safe_load(value)
+    except yaml.YAMLError:
+        return value
+    # A lone `|` or `#` means nothing in YAML, and itself on a command line.
+    nothing = parsed is None or parsed == ""
+    return value if nothing and value.strip() not in ("", "~", "null", "''", '""') else _number(parsed)
 
 
 def _number(value: Any) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 
 from recurra.core.errors import DataError
 from recurra.estimators.base import Estimator
-from recurra.recipes import FINETUNE_RECIPES, RECIPES
+from recurra.recipes import RECIPES, finetune_recipe
 from recurra.runs import load
 
 
@@ -61,7 +61,7 @@ class TextClassifier(Estimator):
         )
         config = RECIPES[self.recipe]()
         if self.start is not None:
-            config = FINETUNE_RECIPES["text-classification"](self.start, load(self.start).config)
+            config = finetune_recipe(self.start, load(self.start).config, "text-classification", {})
         overrides = {"seed": self.seed, "data.text_column": "text", "data.label_column": "label"}
         if several:
             overrides |= {"task.multi_label": True, "task.label_separator": "\n"}

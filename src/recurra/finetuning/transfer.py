@@ -1,4 +1,4 @@
-"""Carry a pretrained encoder over to another model, by parameter name, and say what was carried."""
+"""Carry a pretrained model over to another, by parameter name, and say what was carried."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ class Transfer(NamedTuple):
         """For the person who waits."""
         new = f"; new: {', '.join(sorted({name.split('.')[0] for name in self.new}))}" if self.new else ""
         dropped = f"; left behind: {', '.join(sorted({name.split('.')[0] for name in self.dropped}))}" if self.dropped else ""
-        return f"{len(self.matched)} tensors of the pretrained encoder taken over{new}{dropped}"
+        return f"{len(self.matched)} tensors of the pretrained model taken over{new}{dropped}"
 
 
 @torch.no_grad()
-def transfer_encoder(source: Mapping[str, Tensor], target: nn.Module) -> Transfer:
-    """Copy every parameter `encoder.*` of `source` into `target`.
+def transfer(source: Mapping[str, Tensor], target: nn.Module) -> Transfer:
+    """Copy the encoder of `source` into `target`, and every other tensor that has the same name and shape.
 
     Args:
         source: tensors of a saved language model.
@@ -45,18 +45,18 @@ def transfer_encoder(source: Mapping[str, Tensor], target: nn.Module) -> Transfe
     Raises:
         ModelFileError: an encoder parameter is missing or of another shape.
     """
-    own = target.state_dict(keep_vars=True)
     matched = []
+    own = target.state_dict(keep_vars=True)
     for name, tensor in own.items():
-        if not name.startswith("encoder."):
-            continue
-        if name not in source or source[name].shape != tensor.shape:
+        fits = name in source and source[name].shape == tensor.shape
+        if fits:
+            tensor.copy_(source[name])
+            matched.append(name)
+        elif name.startswith("encoder."):
             found = tuple(source[name].shape) if name in source else "nothing"
             raise ModelFileError(
-                f"the pretrained model gives {found} for `{name}`, and {tuple(tensor.shape)} is wanted. Leave the encoder's "
-                "options (embedding_dim, cell, hidden_size, num_layers) as the pretrained model has them."
+                f"the pretrained model gives {found} for `{name}`, and {tuple(tensor.shape)} is wanted. Leave the "
+                "encoder's options (embedding_dim, cell, hidden_size, num_layers) as the pretrained model has them."
             )
-        tensor.copy_(source[name])
-        matched.append(name)
     new = [name for name in own if name not in matched]
     return Transfer(matched, new, [name for name in source if name not in matched])

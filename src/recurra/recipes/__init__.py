@@ -1,11 +1,11 @@
 """Floor 8: named starting points; a recipe is a function that returns a RunConfig."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from recurra.core.errors import ConfigError, did_you_mean
-from recurra.recipes.classification import text_classifier, text_classifier_small
-from recurra.recipes.finetuning import finetune_classifier, finetune_language_model
+from recurra.recipes.classification import generative_classifier, text_classifier, text_classifier_small
+from recurra.recipes.finetuning import finetune_classifier, finetune_generative, finetune_language_model
 from recurra.recipes.language import char_lm, char_lm_large, word_lm
 from recurra.runs import RunConfig, override
 
@@ -15,12 +15,13 @@ RECIPES: dict[str, Callable[[], RunConfig]] = {
     "word-lm": word_lm,
     "text-classifier": text_classifier,
     "text-classifier-small": text_classifier_small,
+    "generative-classifier": generative_classifier,
 }
-FINETUNE_RECIPES: dict[str, Callable[[str, RunConfig], RunConfig]] = {
-    "text-classification": finetune_classifier,
-    "language-modelling": finetune_language_model,
+FINETUNE_RECIPES: dict[str, dict[str, Callable[[str, RunConfig], RunConfig]]] = {
+    "text-classification": {"text-classifier": finetune_classifier, "generative-classifier": finetune_generative},
+    "language-modelling": {"language-model": finetune_language_model},
 }
-
+"""By task and model; a task's first model is its default."""
 
 
 def recipe(name: str, **overrides: Any) -> RunConfig:
@@ -34,4 +35,24 @@ def recipe(name: str, **overrides: Any) -> RunConfig:
     return override(RECIPES[name](), overrides)
 
 
-__all__ = ["FINETUNE_RECIPES", "RECIPES", "recipe"]
+def finetune_recipe(start: str, pretrained: RunConfig, task: str, overrides: Mapping[str, Any]) -> RunConfig:
+    """The config that fine-tunes a saved language model.
+
+    Args:
+        start: its folder.
+        pretrained: its config.
+        task: what the new model is to do.
+        overrides: dotted options; `model` or `model.kind` chooses among the task's models.
+    Raises:
+        ConfigError: no such task, model or option.
+    """
+    if task not in FINETUNE_RECIPES:
+        raise ConfigError(f"no task `{task}` to fine-tune for.{did_you_mean(task, FINETUNE_RECIPES)}")
+    models = FINETUNE_RECIPES[task]
+    kind = overrides.get("model.kind", overrides.get("model", next(iter(models))))
+    if kind not in models:
+        raise ConfigError(f"task {task} has no model `{kind}` to fine-tune.{did_you_mean(str(kind), models)}")
+    return override(models[kind](start, pretrained), overrides)
+
+
+__all__ = ["FINETUNE_RECIPES", "RECIPES", "finetune_recipe", "recipe"]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from recurra.data import VocabularyConfig
 from recurra.layers import DropoutConfig
-from recurra.models import TextClassifierConfig
+from recurra.models import GenerativeClassifierConfig, TextClassifierConfig
 from recurra.runs import RunConfig
 from recurra.tasks import TextClassificationConfig
 from recurra.training import TrainingConfig
 from recurra.training.optimizer import AdamWConfig
-from recurra.training.schedule import OneCycleConfig
+from recurra.training.schedule import LinearConfig, OneCycleConfig
 
 
 def text_classifier() -> RunConfig:
@@ -34,3 +34,16 @@ def text_classifier_small() -> RunConfig:
     config = text_classifier()
     model = config.model.model_copy(update={"embedding_dim": 50, "hidden_size": 48})
     return config.model_copy(update={"model": model, "training": TrainingConfig(epochs=5, batch_size=64)})
+
+
+def generative_classifier() -> RunConfig:
+    """A word language model that the class tilts: for few texts, and for texts of other origin than the training ones."""
+    return RunConfig(
+        task=TextClassificationConfig(
+            vocabulary=VocabularyConfig(kind="word", lowercase=True, min_frequency=2), max_length=150
+        ),
+        model=GenerativeClassifierConfig(embedding_dim=256, hidden_size=256),
+        optimizer=AdamWConfig(learning_rate=0.03, weight_decay=0.0, discriminative=2.6, clip_norm=1.0),
+        schedule=LinearConfig(warmup_updates=20),
+        training=TrainingConfig(epochs=4, batch_size=32),
+    )

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from recurra.finetuning import FinetuneConfig
-from recurra.models import TextClassifierConfig
+from recurra.layers import DropoutConfig, TokenEncoderConfig
+from recurra.models import GenerativeClassifierConfig, TextClassifierConfig
 from recurra.runs import RunConfig
 from recurra.tasks import TextClassificationConfig
 from recurra.training import TrainingConfig
 from recurra.training.optimizer import AdamWConfig
-from recurra.training.schedule import ConstantConfig, SlantedTriangularConfig
+from recurra.training.schedule import ConstantConfig, LinearConfig, SlantedTriangularConfig
 
 
 def finetune_classifier(start: str, pretrained: RunConfig) -> RunConfig:
@@ -18,16 +21,38 @@ def finetune_classifier(start: str, pretrained: RunConfig) -> RunConfig:
         start: folder of the saved language model.
         pretrained: its config; encoder and vocabulary options are taken from it.
     """
-    source = pretrained.model.model_dump()
-    shared = {name: source[name] for name in TextClassifierConfig.model_fields if name in source and name != "kind"}
     return RunConfig(
         task=TextClassificationConfig(vocabulary=pretrained.task.vocabulary),
-        model=TextClassifierConfig(**shared, head_size=50, head_dropout=0.2),
+        model=TextClassifierConfig(**_encoder_options(pretrained), head_size=50, head_dropout=0.2),
         optimizer=AdamWConfig(learning_rate=4e-3, beta1=0.8, discriminative=2.6, unfreeze_epochs=1, clip_norm=1.0),
         schedule=SlantedTriangularConfig(),
         training=TrainingConfig(epochs=6, batch_size=32),
         finetune=FinetuneConfig(start=start),
     )
+
+
+def finetune_generative(start: str, pretrained: RunConfig) -> RunConfig:
+    """A generative classifier: the language model stays as it is, and learns how each class tilts its words.
+
+    Args:
+        start: folder of the saved language model.
+        pretrained: its config.
+    """
+    options = _encoder_options(pretrained) | {"dropout": DropoutConfig(), "tied": pretrained.model.tied}
+    return RunConfig(
+        task=TextClassificationConfig(vocabulary=pretrained.task.vocabulary, max_length=150),
+        model=GenerativeClassifierConfig(**options),
+        optimizer=AdamWConfig(learning_rate=0.03, weight_decay=0.0, discriminative=2.6, unfreeze_epochs=1000),
+        schedule=LinearConfig(),
+        training=TrainingConfig(epochs=3, batch_size=32),
+        finetune=FinetuneConfig(start=start),
+    )
+
+
+def _encoder_options(pretrained: RunConfig) -> dict[str, Any]:
+    """The options of a language model's encoder."""
+    source = pretrained.model.model_dump()
+    return {name: source[name] for name in TokenEncoderConfig.model_fields}
 
 
 def finetune_language_model(start: str, pretrained: RunConfig) -> RunConfig:

@@ -17,7 +17,10 @@ from recurra.training import OptimizerConfig, ScheduleConfig, TrainingConfig
 from recurra.training.optimizer import AdamWConfig
 from recurra.training.schedule import CosineConfig
 
-MODEL_OF_TASK = {"language-modelling": "language-model", "text-classification": "text-classifier"}
+MODELS_OF_TASK = {
+    "language-modelling": ("language-model",),
+    "text-classification": ("text-classifier", "generative-classifier"),
+}
 
 
 class RunConfig(Config):
@@ -34,10 +37,10 @@ class RunConfig(Config):
 
     @model_validator(mode="after")
     def _model_fits_task(self) -> RunConfig:
-        wanted = MODEL_OF_TASK[self.task.kind]
-        if self.model.kind != wanted:
-            raise ValueError(f"task {self.task.kind} needs model.kind={wanted}, not {self.model.kind}")
-        if self.finetune is not None and self.finetune.adapt_epochs and wanted == "language-model":
+        fitting = MODELS_OF_TASK[self.task.kind]
+        if self.model.kind not in fitting:
+            raise ValueError(f"task {self.task.kind} needs model.kind={' or '.join(fitting)}, not {self.model.kind}")
+        if self.finetune is not None and self.finetune.adapt_epochs and self.task.kind == "language-modelling":
             raise ValueError("finetune.adapt_epochs is for a classifier: a language model learns the texts anyway")
         return self
 

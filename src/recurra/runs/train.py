@@ -16,7 +16,7 @@ from recurra.core.errors import ConfigError, RecurraError
 from recurra.core.files import write_json
 from recurra.core.seeding import seed_everything
 from recurra.data import Shard, Splits, TokenCorpus
-from recurra.finetuning import transfer_encoder
+from recurra.finetuning import transfer
 from recurra.models import MODELS, LanguageModel
 from recurra.runs.config import RunConfig
 from recurra.runs.folder import discard_unbegun, open_folder
@@ -186,7 +186,7 @@ def _transfer(run: Run, world: World, start: SavedModel, model: nn.Module, prepa
         load_model_tensors(model, model_tensors(start.model), config.finetune.start)
         return "all weights of the pretrained model taken over"
     tensors = _adapt(run, world, start, prepared) if config.finetune.adapt_epochs else model_tensors(start.model)
-    return transfer_encoder(tensors, model).sentence()
+    return transfer(tensors, model).sentence()
 
 
 def _adapt(run: Run, world: World, start: SavedModel, prepared: Prepared) -> dict[str, Tensor]:

@@ -115,6 +115,8 @@ class LanguageModelling:
     def stream(self, split: TokenCorpus, options: StreamOptions) -> TokenStream:
         """Contiguous rows whose state carries on."""
         jitter = self.config.length_jitter if options.shuffle else 0
+        if jitter >= options.length:
+            raise ConfigError(f"`task.length_jitter` is {jitter}: training.tbptt_length={options.length} must be more.")
         rows = min(options.batch_size, len(split.tokens)) if not options.shuffle else options.batch_size
         return TokenStream(split, rows, options.length, seed=options.seed, jitter=jitter, shard=options.shard)
 

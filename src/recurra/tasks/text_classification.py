@@ -1,6 +1,7 @@
 """Text classification: one label, or several, for each text.
 
-Worked example: the row {"text": "good room", "label": "1"} becomes the tokens [17, 5] and the target 1 (the index of
+Worked example: the row {"text": "good room", "label": "1"} becomes the tokens [1, 17, 5, 1] (eos on both
+sides, as in language modelling) and the target 1 (the index of
 "1" among the labels); the model gives logits (2,), the loss is -log softmax(logits)[1]. With `multi_label` the target
 is a row of zeros and ones, and each label has a sigmoid of its own.
 """
@@ -262,11 +263,12 @@ class TextClassification:
         return examples
 
     def _encode_text(self, text: str) -> np.ndarray:
+        """The tokens between two eos, as a language model sees a document; a long text loses its middle."""
         tokens = self.vocabulary.encode_array(text)
         if len(tokens) > self.config.max_length:
             tail = self.config.max_length // 2
             tokens = np.concatenate([tokens[: self.config.max_length - tail], tokens[len(tokens) - tail :]])
-        return tokens
+        return np.pad(tokens, 1, constant_values=self.vocabulary.eos_index)
 
     def _target(self, names: list[str], where: str) -> Any:
         if not self.config.multi_label:

@@ -138,6 +138,8 @@ def _records(rows: Iterator[Row | BadRow], skip_bad_rows: bool) -> Iterator[Reco
 
 def _as_list(paths: Paths) -> list[Path]:
     given = [paths] if isinstance(paths, (str, Path)) else list(paths)
+    if not all(str(path).strip() for path in given):
+        raise DataError("a file name is empty. Pass --data.train=FILE.")
     files = [Path(path).expanduser() for path in given]
     if not files:
         raise DataError("no data files are given. Pass --data.train=FILE.")
