@@ -98,7 +98,7 @@ def evaluate(
 @app.command
 def predict(
     model: str,
-    file: str | None = None,
+    file: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
     *overrides: str,
     out: Annotated[str | None, Parameter(help="write here instead of stdout")] = None,
     json: Annotated[bool, Parameter(negative="", help="JSON lines with all probabilities")] = False,

@@ -98,6 +98,8 @@ def _texts(file: str | None, data: DataConfig, saved: SavedModel) -> Iterator[st
         records = read_records(file, data)
         named = data.text_column if data.text_column is not None else _column_of(saved, records.columns)
         choice = choose_columns(records, named, None, want_label=False)
+        if named is None:
+            print(f"recurra: {choice.sentence}", file=sys.stderr)
         for record in usable_rows(records, choice, data.skip_bad_rows):
             yield choice.text_of(record)
 

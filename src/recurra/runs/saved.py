@@ -224,6 +224,8 @@ def load(folder: str | Path, device: str = "cpu") -> SavedModel:
     Raises:
         ModelFileError: no such folder, or a file in it is missing, damaged or of another kind.
     """
+    if not str(folder).strip():
+        raise ModelFileError("the name of the model's folder is empty.")
     path = Path(folder)
     if (path / "model" / "config.json").is_file():
         path = path / "model"
@@ -243,7 +245,7 @@ def load(folder: str | Path, device: str = "cpu") -> SavedModel:
         task = TASKS[config.task.kind].from_files(config.task, files)
         tensors = _read_tensors(path / "model.safetensors", described["sha256"])
     except RecurraError as error:
-        if str(path) in str(error):
+        if str(error).startswith(str(path)):
             raise
         raise ModelFileError(f"{path}: damaged, or of another version of recurra: {error}") from error
     except (KeyError, TypeError, ValueError) as error:

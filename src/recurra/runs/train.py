@@ -87,6 +87,8 @@ def _load_start(config: RunConfig) -> SavedModel | None:
             f"{config.finetune.start}: a {start.config.model.kind}, and fine-tuning starts from a language model. "
             "Give the folder of one, or train it first: recurra train char-lm --data.train FILE."
         )
+    if config.task.vocabulary != start.config.task.vocabulary:
+        raise ConfigError("`task.vocabulary` is that of the pretrained model, and can't be changed: leave it away.")
     return start
 
 
@@ -225,8 +227,8 @@ def _adapt(run: Run, world: World, start: SavedModel, prepared: Prepared) -> dic
 
 
 def _as_documents(examples: list[Any], eos_index: int) -> TokenCorpus:
-    """The texts of labelled examples as documents of running text."""
-    return documents([np.asarray(example.tokens) for example in examples], eos_index)
+    """The texts of labelled examples, without the eos around them, as documents of running text."""
+    return documents([np.asarray(example.tokens[1:-1]) for example in examples], eos_index)
 
 
 def _conclude(run: Run, saved: SavedModel, prepared: Prepared, progress: Progress, notes: list[str]) -> None:

@@ -33,6 +33,7 @@ from recurra.data import (
     Example,
     Labels,
     Record,
+    Records,
     Splits,
     TextAugmentConfig,
     Vocabulary,
@@ -103,6 +104,8 @@ class TextClassification:
             output_prior=None if config.multi_label else tuple(share.tolist()),
         )
         self._weights: Tensor | None = None
+        if config.multi_label and config.label_smoothing > 0:
+            raise ConfigError("`task.label_smoothing` is for one label a text; set 0 with multi_label.")
         if config.class_weights == "balanced":
             if config.multi_label:
                 raise ConfigError("`task.class_weights`: balanced is for one label a text; set none with multi_label.")
@@ -162,10 +165,11 @@ class TextClassification:
     def read(self, paths: str | list[str], data: DataConfig) -> list[Example]:
         """Encode labelled files; columns are those of the training file unless `data` names others."""
         records = read_records(paths, data)
-        known = set(records.columns)
-        text = data.text_column if data.text_column is not None else self._known(self.columns["text"], known)
-        label = data.label_column if data.label_column is not None else self._known(self.columns["label"], known)
-        choice = choose_columns(records, text, label)
+        choice = choose_columns(
+            records,
+            self._column("text", records) if data.text_column is None else data.text_column,
+            self._column("label", records) if data.label_column is None else data.label_column,
+        )
         return self._encode_rows(usable_rows(records, choice, data.skip_bad_rows).rows, choice)
 
     def encode(self, texts: list[str]) -> list[Example]:
@@ -292,9 +296,15 @@ class TextClassification:
             return [tuple(n for n, held in zip(names, row, strict=True) if held) for row in targets]
         return [names[int(target)] for target in targets]
 
-    @staticmethod
-    def _known(name: str | None, columns: set[str]) -> str | None:
-        return name if name is not None and set(name.split("+")) <= columns else None
+    def _column(self, what: str, records: Records) -> str:
+        """The name of the text or label column in the training file, if other files have it too."""
+        name: str = self.columns[what]
+        if not set(name.split("+")) <= set(records.columns):
+            raise DataError(
+                f"{records.source}: no column {name!r}, which held the {what} in training; its columns are "
+                f"{', '.join(records.columns)}. Pass --data.{what}_column=NAME."
+            )
+        return name
 
 
 def _split_label(raw: str, config: TextClassificationConfig) -> list[str]:
