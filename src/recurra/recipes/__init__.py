@@ -6,13 +6,14 @@ from typing import Any
 from recurra.core.errors import ConfigError, did_you_mean
 from recurra.recipes.classification import generative_classifier, text_classifier, text_classifier_small
 from recurra.recipes.finetuning import finetune_classifier, finetune_generative, finetune_language_model
-from recurra.recipes.language import char_lm, char_lm_large, word_lm
+from recurra.recipes.language import char_lm, char_lm_large, chinese_lm, word_lm
 from recurra.runs import RunConfig, override
 
 RECIPES: dict[str, Callable[[], RunConfig]] = {
     "char-lm": char_lm,
     "char-lm-large": char_lm_large,
     "word-lm": word_lm,
+    "chinese-lm": chinese_lm,
     "text-classifier": text_classifier,
     "text-classifier-small": text_classifier_small,
     "generative-classifier": generative_classifier,

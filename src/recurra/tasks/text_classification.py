@@ -299,7 +299,7 @@ class TextClassification:
     def _column(self, what: str, records: Records) -> str:
         """The name of the text or label column in the training file, if other files have it too."""
         name: str = self.columns[what]
-        if not set(name.split("+")) <= set(records.columns):
+        if name not in records.columns and not set(name.split("+")) <= set(records.columns):
             raise DataError(
                 f"{records.source}: no column {name!r}, which held the {what} in training; its columns are "
                 f"{', '.join(records.columns)}. Pass --data.{what}_column=NAME."
