@@ -1,7 +1,8 @@
-"""Tokens/s of recurra's training loop over a hand-written torch loop with the same nn.LSTM.
+"""Tokens per core-second of recurra's training loop over a hand-written torch loop with the same nn.LSTM.
 
-One process, alternating, medians of process CPU time. Both do the same work: embedding, LSTM, linear softmax, carried and detached state,
-gradient clipping, fused AdamW, a cosine schedule; recurra logs, checks for NaN and writes its checkpoint besides.
+One process, alternating, medians of process CPU time. Both do the same work: embedding, LSTM, linear softmax, carried
+and detached state, gradient clipping, fused AdamW, a cosine schedule; recurra logs, checks for NaN and writes its
+checkpoint besides.
 
     python benchmarks/loop_overhead.py [--rounds 9] [--updates 150]
 """
@@ -107,7 +108,8 @@ def main() -> None:
     corpus = TokenCorpus(tokens, np.zeros(1, dtype=np.int64))
     task = LanguageModelling(LanguageModellingConfig(), vocabulary)
     hand_written(tokens, 20), with_recurra(corpus, task, 20)
-    pairs = [(hand_written(tokens, given.updates), with_recurra(corpus, task, given.updates)) for _ in range(given.rounds)]
+    updates = given.updates
+    pairs = [(hand_written(tokens, updates), with_recurra(corpus, task, updates)) for _ in range(given.rounds)]
     work = given.updates * ROWS * LENGTH
     ours, theirs = (statistics.median(work / pair[i] for pair in pairs) for i in (1, 0))
     ratio = statistics.median(hand / own for hand, own in pairs)

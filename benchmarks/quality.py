@@ -53,7 +53,7 @@ def summary(saved: SavedModel, split: str, tags: tuple[str, ...]) -> dict[str, A
 def shakespeare(folder: Path, seed: int, recipe: str = "char-lm") -> dict[str, Any]:
     """Tiny shakespeare, characters; the last tenth is held out (nats a character, state carried)."""
     path = data("language_modelling", "tiny_shakespeare", "input.txt")
-    saved = run(recipe, folder, {"data.train": path, "data.documents": "whole", "seed": seed})
+    saved = run(recipe, folder / "run", {"data.train": path, "data.documents": "whole", "seed": seed})
     return summary(saved, "valid", ("nats", "bpc"))
 
 
@@ -74,7 +74,7 @@ def ptb(folder: Path, seed: int) -> dict[str, Any]:
         "task.vocabulary.min_frequency": 1,
         "seed": seed,
     }
-    return summary(run("word-lm", folder, overrides), "test", ("perplexity", "tokens"))
+    return summary(run("word-lm", folder / "run", overrides), "test", ("perplexity", "tokens"))
 
 
 def hotels(folder: Path, seed: int) -> dict[str, Any]:
@@ -98,7 +98,7 @@ def hotels(folder: Path, seed: int) -> dict[str, Any]:
     pretrained = recurra.load(folder / "lm").config
     config = finetune_recipe(str(folder / "lm"), pretrained, "text-classification", {})
     overrides = {**columns, "data.test": str(files["test"]), "data.label_column": "label", "seed": seed}
-    return summary(run(config, folder / "classifier", {**overrides, **EXTRA}), "test", ("accuracy", "macro_f1"))
+    return summary(run(config, folder / "classifier", overrides), "test", ("accuracy", "macro_f1"))
 
 
 def sms(folder: Path, seed: int) -> dict[str, Any]:
@@ -147,7 +147,7 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     with tempfile.TemporaryDirectory() as folder:
-        found = BENCHMARKS[given.name](Path(folder) / "run" if given.name in ("shakespeare", "shakespeare-long", "ptb") else Path(folder), given.seed)
+        found = BENCHMARKS[given.name](Path(folder), given.seed)
     whole = round(time.process_time() - BEGAN, 1)
     print(json.dumps({"name": given.name, "seed": given.seed, **found, "core_seconds": whole}, ensure_ascii=False))
 

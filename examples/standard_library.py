@@ -1,7 +1,7 @@
 """English text of the running Python's standard library: docstrings labelled by area, and text to pretrain on.
 
 Everything is read from source files with `ast` and `tokenize`; nothing is imported or executed.
-The areas are the chapters of the Library Reference, neighbours merged until each is large enough to measure.
+The areas are packages and groups of modules that serve one purpose and are large enough to be measured.
 """
 
 import ast
@@ -16,33 +16,24 @@ from pathlib import Path
 from typing import NamedTuple
 
 AREAS: dict[str, str] = {
-    "text and data types": "_collections_abc _py_abc _pydatetime _strptime _weakrefset bisect calendar codecs "
-    "collections copy copyreg datetime difflib encodings enum functools gettext graphlib heapq locale operator pprint re "
-    "reprlib string stringprep textwrap types weakref zoneinfo",
-    "numeric": "_pydecimal _pylong decimal fractions numbers random statistics",
-    "files": "_compression bz2 configparser csv dbm filecmp fileinput fnmatch genericpath glob gzip linecache lzma netrc "
-    "ntpath pathlib pickle plistlib posixpath shelve shutil sqlite3 stat tarfile tempfile tomllib xdrlib zipfile",
-    "operating system": "_aix_support _osx_support _pyio argparse crypt ctypes curses getopt getpass hashlib hmac io "
-    "logging optparse os pipes platform pty secrets signal tty",
-    "concurrency": "_threading_local asynchat asyncio asyncore concurrent multiprocessing queue sched selectors socket "
-    "ssl subprocess threading",
-    "internet data": "_markupbase base64 email html json mailbox mailcap mimetypes quopri uu xml",
-    "internet protocols": "cgi cgitb ftplib http imaplib ipaddress nntplib nturl2path poplib smtpd smtplib socketserver "
-    "telnetlib urllib uuid webbrowser wsgiref xmlrpc",
-    "user interface": "_pyrepl cmd idlelib rlcompleter shlex tkinter turtle turtledemo",
-    "development": "bdb cProfile doctest pdb profile pstats pydoc timeit trace tracemalloc unittest",
-    "packaging": "distutils ensurepip imp importlib modulefinder pkgutil runpy site sysconfig venv zipapp zipimport",
-    "language": "__future__ abc ast code codeop compileall contextlib dataclasses dis inspect keyword lib2to3 opcode "
-    "pickletools py_compile pyclbr symtable tabnanny token tokenize traceback typing warnings",
+    "asynchronous input/output": "asyncio",
+    "threads and processes": "multiprocessing concurrent subprocess threading",
+    "email": "email mailbox smtplib imaplib poplib",
+    "web": "http urllib wsgiref xmlrpc socketserver ftplib",
+    "markup": "xml html",
+    "graphical interface": "tkinter turtle turtledemo",
+    "editor": "idlelib",
+    "testing": "unittest doctest",
+    "imports": "importlib zipimport pkgutil modulefinder runpy",
+    "configuration and logging": "json logging configparser argparse",
 }
 SHARES = {"train": 0.65, "valid": 0.12, "test": 0.23}
-MODULE_LIMIT = 300
 MIN_LETTERS = 20
 SKIPPED_FOLDERS = {"test", "tests", "idle_test", "site-packages", "__pycache__", "pydoc_data"}
 
 
 class Docstring(NamedTuple):
-    """One labelled example; `module` is the top-level module or package it comes from."""
+    """One labelled example; `module` is the dotted name of the module it stands in."""
 
     text: str
     area: str
@@ -51,11 +42,11 @@ class Docstring(NamedTuple):
 
 
 def _sources(root: Path) -> Iterator[tuple[str, Path]]:
-    """The library's own source files, tests left out, as (top-level module, path), in a fixed order."""
+    """The library's own source files, tests left out, as (dotted module, path), in a fixed order."""
     for path in sorted(root.rglob("*.py")):
-        parts = path.relative_to(root).parts
+        parts = path.relative_to(root).with_suffix("").parts
         if not SKIPPED_FOLDERS.intersection(parts):
-            yield parts[0].removesuffix(".py"), path
+            yield ".".join(parts), path
 
 
 def _docstrings(tree: ast.Module) -> Iterator[str]:
@@ -108,11 +99,11 @@ def _read(root: Path) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
 
 
 def assign_splits(sizes: dict[str, int]) -> dict[str, str]:
-    """Deal the modules of one area out, largest first, each to the split with most room; train takes the misfits."""
+    """Deal the modules of one area out, in the order of a hash of their names, each to the split with most room."""
     total = sum(sizes.values())
     missing = {split: share * total for split, share in SHARES.items()}
     splits = {}
-    for module in sorted(sizes, key=lambda name: (-sizes[name], name)):
+    for module in sorted(sizes, key=_digest):
         split = max(missing, key=lambda name: missing[name])
         if missing[split] < sizes[module]:
             split = "train"
@@ -121,24 +112,23 @@ def assign_splits(sizes: dict[str, int]) -> dict[str, str]:
     return splits
 
 
-def _limited(texts: Iterable[str]) -> list[str]:
-    """At most MODULE_LIMIT of a module's docstrings, chosen by hash so that the choice is the same everywhere."""
-    chosen = sorted(texts, key=lambda text: hashlib.sha256(text.encode()).digest())[:MODULE_LIMIT]
-    return sorted(chosen)
+def _digest(text: str) -> bytes:
+    """A key that mixes texts up in the same way everywhere."""
+    return hashlib.sha256(text.encode()).digest()
 
 
 def read_library(root: Path | None = None) -> tuple[list[Docstring], list[str]]:
     """Labelled docstrings and the texts to pretrain on.
 
-    The pretraining texts are docstrings, comments and the bundled documentation topics,
-    without anything from the test modules.
+    The pretraining texts are docstrings, comments and the bundled documentation topics of the whole library, without
+    anything from the test modules, in an order that mixes them.
     """
     root = root or Path(sysconfig.get_path("stdlib"))
     docstrings, comments = _read(root)
     rows: list[Docstring] = []
     splits: dict[str, str] = {}
-    for area, names in AREAS.items():
-        kept = {name: _limited(docstrings[name]) for name in names.split() if name in docstrings}
+    for area, packages in AREAS.items():
+        kept = {name: texts for name, texts in docstrings.items() if name.split(".")[0] in packages.split()}
         splits |= assign_splits({name: len(texts) for name, texts in kept.items()})
         rows += [Docstring(text, area, name, splits[name]) for name, texts in kept.items() for text in texts]
     corpus = [
@@ -147,7 +137,7 @@ def read_library(root: Path | None = None) -> tuple[list[Docstring], list[str]]:
         if splits.get(module) != "test"
         for text in docstrings.get(module, []) + comments.get(module, [])
     ]
-    return rows, corpus + _topics(root)
+    return rows, sorted(corpus + _topics(root), key=_digest)
 
 
 def _topics(root: Path) -> list[str]:

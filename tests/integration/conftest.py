@@ -6,9 +6,10 @@ import json
 import os
 import random
 import shutil
+import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -69,10 +70,9 @@ def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
         with (folder / name).open("w") as file:
             file.write("text,label\n")
             for row in range(rows):
-                said = draw.choice(("good", "fine", "great") if row % 2 else ("bad", "poor", "awful"))
-                file.write(
-                    f"{said} {' '.join(draw.choices(WORDS, k=draw.randint(1, 6)))},{'pos' if row % 2 else 'neg'}\n"
-                )
+                label, said = [("neg", "bad poor awful"), ("pos", "good fine great")][row % 2]
+                words = [draw.choice(said.split()), *draw.choices(WORDS, k=draw.randint(1, 6))]
+                file.write(f"{' '.join(words)},{label}\n")
     return folder
 
 
@@ -104,6 +104,9 @@ def classifier_copy(classifier_run: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(classifier_run, tmp_path / "classifier-run"))
 
 
+Stop = tuple[str, int, str, str]
+
+
 class Forks:
     """Command lines in child processes that can be stopped at a named moment; see forked.py."""
 
@@ -113,21 +116,29 @@ class Forks:
         self._folder = folder
         self._count = 0
 
-    def run(self, *arguments: str | Path, stop: tuple[str, int, str, str] | None = None) -> Result:
+    def run(self, *arguments: str | Path, stop: Stop | None = None, **environment: str) -> Result:
         """One command line; `stop` is (call, count, "before" or "after", signal)."""
-        return self.run_together(list(arguments), [{}], stop)[0]
+        return self._run([{"arguments": arguments, "environment": environment, "stop": stop}])[0]
 
-    def run_together(
-        self, arguments: list[str | Path], environments: list[dict[str, str]], stop: Any = None, seconds: float = 100
-    ) -> list[Result]:
-        """The same command line in several processes at once, each with variables of its own."""
-        children = []
-        for environment in environments:
+    def run_together(self, *arguments: str | Path, stops: Sequence[Stop | None] = (None, None)) -> list[Result]:
+        """The same command line in several processes that know of each other, as torchrun starts them."""
+        with socket.create_server(("127.0.0.1", 0)) as found:
+            port = found.getsockname()[1]
+        shared = {"WORLD_SIZE": str(len(stops)), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+        ranks = [shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(len(stops))]
+        return self._run(
+            [
+                {"arguments": arguments, "environment": environment, "stop": stop}
+                for environment, stop in zip(ranks, stops, strict=True)
+            ]
+        )
+
+    def _run(self, children: list[dict[str, Any]]) -> list[Result]:
+        for child in children:
             self._count += 1
-            log = self._folder / f"{self._count}.log"
-            words = [str(word) for word in arguments]
-            children.append({"arguments": words, "environment": environment, "stop": stop, "log": str(log)})
-        self._requests.write(json.dumps({"children": children, "seconds": seconds}) + "\n")
+            child["arguments"] = [str(word) for word in child["arguments"]]
+            child["log"] = str(self._folder / f"{self._count}.log")
+        self._requests.write(json.dumps({"children": children, "seconds": 100}) + "\n")
         self._requests.flush()
         codes = json.loads(self._answers.readline())["codes"]
         logs = [Path(child["log"]).read_text() for child in children]

@@ -14,12 +14,15 @@ from __future__ import annotations
 import functools
 import json
 import os
+import resource
 import shutil
 import signal
 import sys
 import time
 from collections.abc import Callable
 from typing import Any
+
+import torch._dynamo  # noqa: F401  every optimizer imports it, which takes a second
 
 import recurra.cli
 import recurra.cli.running
@@ -59,6 +62,8 @@ def run_child(child: dict[str, Any]) -> None:
     code = 1
     try:
         os.environ.update(child["environment"])
+        if "LIMIT_FILE_BYTES" in os.environ:  # a disk that is full from then on, for any user
+            resource.setrlimit(resource.RLIMIT_FSIZE, (int(os.environ["LIMIT_FILE_BYTES"]),) * 2)
         if child["stop"] is not None:
             arrange_stop(*child["stop"])
         recurra.cli.main(child["arguments"])

@@ -22,7 +22,8 @@ KILL = "SIGKILL"
 LANGUAGE = (
     *("train", "char-lm", "model.hidden_size=12", "model.embedding_dim=8", "model.dropout.output=0.2"),
     *("model.dropout.embedding=0.1", "training.batch_size=4", "training.tbptt_length=16", "training.epochs=1"),
-    *("training.evaluate_every=15", "training.checkpoint_seconds=0.000001", "training.tensorboard=never"),
+    *("training.max_updates=25", "training.evaluate_every=10", "training.checkpoint_seconds=0.000001"),
+    "training.tensorboard=never",
 )
 CLASSIFIER = (
     *("train", "text-classifier-small", "model.hidden_size=8", "model.embedding_dim=6", "training.batch_size=8"),

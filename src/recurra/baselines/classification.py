@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -22,7 +23,7 @@ def classification_baselines(
     valid_rows: Sequence[ArrayLike] = (),
     valid_targets: ArrayLike = (),
 ) -> dict[str, np.ndarray]:
-    """Probabilities (M, C) of the test rows by each baseline: majority, naive Bayes, logistic regression.
+    """Probabilities (M, C) of the test rows by each baseline: majority, naive Bayes (words, and with bigrams), logistic regression.
 
     Args:
         rows: N training sequences of token ids.
@@ -38,18 +39,20 @@ def classification_baselines(
     wanted, labels = np.asarray(targets), np.asarray(targets).ndim == 2
     valid = (valid_rows, valid_targets)
     if labels:
-        bayes = MultiLabelNaiveBayes(num_classes).fit(rows, wanted, *valid).predict_proba(test_rows)
+        bayes: list[Any] = [MultiLabelNaiveBayes(num_classes, order) for order in (1, 2)]
         prior = wanted.astype(bool).mean(axis=0)
     else:
-        bayes = MultinomialNaiveBayes(num_classes).fit(rows, wanted, *valid).predict_proba(test_rows)
+        bayes = [MultinomialNaiveBayes(num_classes, order) for order in (1, 2)]
         prior = majority(wanted, num_classes)
     chosen = _affordable(rows, num_classes if labels or num_classes > 2 else 1)
     note = "" if len(chosen) == len(rows) else f" ({len(chosen)} of {len(rows)} rows)"
     fewer = [rows[index] for index in chosen]
     model = MultiLabelLogisticRegression(num_classes) if labels else LogisticRegression(num_classes)
+    single, pairs = (model.fit(rows, wanted, *valid).predict_proba(test_rows) for model in bayes)
     return {
         "majority": np.tile(prior, (len(test_rows), 1)),
-        "naive-bayes": bayes,
+        "naive-bayes": single,
+        "naive-bayes-bigrams": pairs,
         f"logistic-regression{note}": model.fit(fewer, wanted[chosen], *valid).predict_proba(test_rows),
     }
 

@@ -14,6 +14,7 @@ app = App(
     help="Recurrent neural networks: pretrain, fine-tune, evaluate, predict, generate.",
     version=__version__,
     help_format="plaintext",
+    suppress_keyboard_interrupt=False,  # the message says how to go on
 )
 DATA = Group("Data")
 OVERRIDES = "Options of the run as key=value, for example model.hidden_size=512; see `recurra list options`."

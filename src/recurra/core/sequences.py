@@ -93,7 +93,8 @@ def pad(rows: Sequence[Tensor], value: float = 0) -> Sequences:
     if not rows:
         raise ShapeError("pad() needs at least one row.")
     if len({(row.shape[1:], row.dtype) for row in rows}) > 1:
-        raise ShapeError(f"pad() got rows that differ beyond length: {sorted({str(tuple(r.shape[1:])) for r in rows})}.")
+        shapes = sorted({str(tuple(row.shape[1:])) for row in rows})
+        raise ShapeError(f"pad() got rows that differ in more than length: {', '.join(shapes)}.")
     lengths = torch.tensor([row.shape[0] for row in rows], dtype=torch.int64)
     data = rows[0].new_full((len(rows), int(lengths.max()), *rows[0].shape[1:]), value)
     for target, row in zip(data, rows, strict=True):

@@ -30,9 +30,10 @@ class Estimator:
         Raises:
             ConfigError: an unknown name.
         """
+        known = self._names()
         for name, value in params.items():
-            if name not in self._names():
-                raise ConfigError(f"{type(self).__name__} has no parameter `{name}`.{did_you_mean(name, self._names())}")
+            if name not in known:
+                raise ConfigError(f"{type(self).__name__} has no parameter `{name}`.{did_you_mean(name, known)}")
             setattr(self, name, value)
         return self
 

@@ -30,8 +30,8 @@ class Transfer(NamedTuple):
 
     def sentence(self) -> str:
         """For the person who waits."""
-        new = f"; new: {', '.join(sorted({name.split('.')[0] for name in self.new}))}" if self.new else ""
-        dropped = f"; left behind: {', '.join(sorted({name.split('.')[0] for name in self.dropped}))}" if self.dropped else ""
+        new = f"; new: {', '.join(self.new)}" if self.new else ""
+        dropped = f"; left behind: {', '.join(self.dropped)}" if self.dropped else ""
         return f"{len(self.matched)} tensors of the pretrained model taken over{new}{dropped}"
 
 
@@ -46,7 +46,10 @@ def transfer(source: Mapping[str, Tensor], target: nn.Module) -> Transfer:
         ModelFileError: an encoder parameter is missing or of another shape.
     """
     matched = []
-    own = target.state_dict(keep_vars=True)
+    own: dict[str, Tensor] = {}
+    for name, tensor in target.state_dict(keep_vars=True).items():
+        if not any(tensor is known for known in own.values()):  # a tied weight counts once
+            own[name] = tensor
     for name, tensor in own.items():
         fits = name in source and source[name].shape == tensor.shape
         if fits:

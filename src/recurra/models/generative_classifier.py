@@ -75,7 +75,8 @@ class GenerativeClassifier(nn.Module):
 
     def layer_groups(self) -> list[list[nn.Parameter]]:
         """Parameters from the embedding to the class scores, for discriminative rates and unfreezing."""
-        groups = [*self.encoder.layer_parameters(), list(self.head.parameters()), [self.class_vectors, self.class_scores]]
+        tilt = [self.class_vectors, self.class_scores]
+        groups = [*self.encoder.layer_parameters(), list(self.head.parameters()), tilt]
         seen: set[int] = set()
         kept = []
         for group in groups:

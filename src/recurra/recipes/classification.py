@@ -37,7 +37,7 @@ def text_classifier_small() -> RunConfig:
 
 
 def generative_classifier() -> RunConfig:
-    """A word language model that the class tilts: for few texts, and for texts of other origin than the training ones."""
+    """A word language model that the class tilts: for few texts, or test texts of other origin."""
     return RunConfig(
         task=TextClassificationConfig(
             vocabulary=VocabularyConfig(kind="word", lowercase=True, min_frequency=2), max_length=150

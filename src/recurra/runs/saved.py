@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import nn
 
 import recurra
@@ -30,7 +30,7 @@ from recurra.models import MODELS
 from recurra.runs.card import model_card
 from recurra.runs.config import RunConfig
 from recurra.tasks import TASKS, FileTask, LanguageModelling, StreamOptions, TextClassification
-from recurra.training.checkpoint import load_model_tensors, model_tensors
+from recurra.training.checkpoint import load_model_tensors, model_tensors, save_tensors
 from recurra.training.evaluation import run_over
 
 FORMAT = 1
@@ -169,7 +169,7 @@ class SavedModel:
 
         def fill(building: Path) -> None:
             tensors = {name: t.detach().cpu().contiguous().clone() for name, t in model_tensors(self.model).items()}
-            save_file(tensors, building / "model.safetensors", {"format": "pt"})
+            save_tensors(building / "model.safetensors", tensors)
             digest = hashlib.sha256((building / "model.safetensors").read_bytes()).hexdigest()
             described = {
                 "format": FORMAT,

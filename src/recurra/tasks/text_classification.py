@@ -16,13 +16,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from recurra.baselines import (
-    LogisticRegression,
-    MultiLabelLogisticRegression,
-    MultiLabelNaiveBayes,
-    MultinomialNaiveBayes,
-    majority,
-)
+from recurra.baselines import classification_baselines
 from recurra.core.batch import Batch, InputKind, LossSum, Metrics, Resolution, TaskSpec
 from recurra.core.config import Config
 from recurra.core.errors import ConfigError, DataError
@@ -232,21 +226,13 @@ class TextClassification:
         return {"confusion": (list(self.labels.names), confusion.tolist()), "classes": classes}
 
     def baselines(self, train: list[Example], evaluated: list[Example]) -> dict[str, dict[str, float]]:
-        """Majority class, naive Bayes and logistic regression on unigrams and bigrams of the same tokens."""
-        rows, given = [e.tokens for e in train], [e.tokens for e in evaluated]
-        targets = np.array([e.target for e in train])
-        size = len(self.labels)
-        if self.config.multi_label:
-            share = targets.mean(axis=0)
-            models: dict[str, Any] = {
-                "naive-bayes": MultiLabelNaiveBayes(size),
-                "logistic-regression": MultiLabelLogisticRegression(size),
-            }
-        else:
-            share = majority(targets, size)
-            models = {"naive-bayes": MultinomialNaiveBayes(size), "logistic-regression": LogisticRegression(size)}
-        probs = {"majority": np.tile(share, (len(given), 1))}
-        probs |= {name: model.fit(rows, targets).predict_proba(given) for name, model in models.items()}
+        """Majority class, naive Bayes and logistic regression on the same tokens."""
+        probs = classification_baselines(
+            [example.tokens for example in train],
+            np.array([example.target for example in train]),
+            [example.tokens for example in evaluated],
+            len(self.labels),
+        )
         references = self._true_names([e.target for e in evaluated])
         found = {}
         for name, table in probs.items():

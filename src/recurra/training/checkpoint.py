@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shutil
 from dataclasses import dataclass
@@ -54,12 +55,22 @@ def write_checkpoint(folder: Path, stem: str, update: int, tensors: dict[str, Te
 
     def fill(building: Path) -> None:
         stored = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-        save_file(stored, building / TENSORS)
+        save_tensors(building / TENSORS, stored)
         described = {"format": FORMAT, "sha256": _digest(building / TENSORS, values), "values": values}
         (building / VALUES).write_text(json.dumps(described), encoding="utf-8")
 
     write_folder(path, fill)
     return path
+
+
+def save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
+    """Write a safetensors file; a full disk is an OSError, as for every other file."""
+    try:
+        save_file(tensors, path, {"format": "pt"})
+    except SafetensorError as error:
+        if found := re.search(r"os error (\d+)", str(error)):
+            raise OSError(int(found[1]), os.strerror(int(found[1])), str(path)) from error
+        raise
 
 
 def keep_only(folder: Path, stem: str, update: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,6 +94,8 @@ def share(model: nn.Module, world: World, strategy: str, *, unused: bool) -> nn.
     if strategy == "fsdp":
         from torch.distributed.fsdp import fully_shard
 
+        # It warns of views because an in-place change of an output would lose gradients; nothing here makes one.
+        warnings.filterwarnings("ignore", message="FSDP2-wrapped module .* returned a view tensor")
         mesh = dist.init_device_mesh(world.device.type, (world.size,))
         fully_shard(model, mesh=mesh)
         return model

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from recurra.core import state as states
-from recurra.core.batch import Batch, ModelOutput, Task
+from recurra.core.batch import Batch, LossSum, ModelOutput, Task
 from recurra.core.seeding import load_rng_state, rng_state
+from recurra.core.sequences import Sequences
 from recurra.core.state import State
 from recurra.training.averaging import WeightAverage
 from recurra.training.distributed import World, full, unwrap
@@ -84,8 +85,12 @@ class TrainStep:
         total = count = None
         for position, batch in enumerate(batches):
             with self._unsynchronised(position + 1 < len(batches)):
+                empty = batch.inputs.batch_size == 0
+                batch = _one_blank_row(batch) if empty else batch
                 output = self._forward(batch, state)
                 loss = self.task.loss(output.prediction, batch)
+                if empty:
+                    loss = LossSum(loss.total * 0, loss.count * 0)
                 objective = loss.mean() if simple else loss.total
                 if output.penalty is not None:
                     objective = objective + output.penalty * (1 if simple else loss.count)
@@ -147,3 +152,12 @@ class TrainStep:
         penalise(self.optimizer, self.config)
         norm: Tensor = clip(self.model.parameters(), self.config)
         return float(full(norm))
+
+
+def _one_blank_row(batch: Batch) -> Batch:
+    """A row in place of none: every process must go forward and backward, or the others wait for it forever."""
+    data, targets = batch.inputs.data, batch.targets
+    return Batch(
+        Sequences(data.new_zeros(1, *data.shape[1:])),
+        targets.new_zeros(1, *targets.shape[1:]),
+    )
