@@ -1,6 +1,6 @@
 """Wall time of `recurra --help`, median of several, beside that of `python -c pass`.
 
-    python benchmarks/startup.py [--rounds 15]
+python benchmarks/startup.py [--rounds 15]
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import shutil
 import time
 from collections.abc import Iterable
@@ -30,7 +31,7 @@ VOCABULARY = {"task.vocabulary.lowercase": True, "task.vocabulary.min_frequency"
 PRETRAIN = VOCABULARY | {
     "data.valid_fraction": 0.03,
     "data.text_column": "text",
-    "training.epochs": 3,
+    "training.epochs": 4,
     "training.tbptt_length": 48,
     "model.softmax.num_samples": 500,
 }
@@ -40,9 +41,9 @@ CLASSIFY = {"data.text_column": "text", "data.label_column": "label"}
 def prepare(folder: Path) -> dict[str, str]:
     """Write the corpus and the three labelled splits as JSON lines; returns their paths."""
     rows, corpus = read_library()
-    tables: dict[str, list[dict[str, str]]] = {"corpus": [{"text": text} for text in corpus]}
+    tables: dict[str, list[dict[str, str]]] = {"corpus": [{"text": plain(text)} for text in corpus if plain(text)]}
     for split in ("train", "valid", "test"):
-        tables[split] = [{"text": row.text, "label": row.area} for row in rows if row.split == split]
+        tables[split] = [{"text": plain(row.text), "label": row.area} for row in rows if row.split == split]
     folder.mkdir(parents=True)
     for name, table in tables.items():
         write_lines(folder / f"{name}.jsonl", table)
@@ -53,6 +54,11 @@ def prepare(folder: Path) -> dict[str, str]:
     for area in areas:
         print(f"  {area:<26} " + "  ".join(f"{s} {by_split[area, s]:4}" for s in ("train", "valid", "test")))
     return {name: str(folder / f"{name}.jsonl") for name in tables}
+
+
+def plain(text: str) -> str:
+    """Words and full stops: brackets, quotes and layout tell a module's habits, not what it is about."""
+    return " ".join(re.findall(r"[^\W_]+|[.](?=\s|$)", text)).replace(" .", ".")
 
 
 def write_lines(path: Path, rows: Iterable[dict[str, str]]) -> None:

@@ -99,11 +99,11 @@ def _read(root: Path) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
 
 
 def assign_splits(sizes: dict[str, int]) -> dict[str, str]:
-    """Deal the modules of one area out, in the order of a hash of their names, each to the split with most room."""
+    """Deal the modules of one area out, largest first, each to the split with most room; train takes the misfits."""
     total = sum(sizes.values())
     missing = {split: share * total for split, share in SHARES.items()}
     splits = {}
-    for module in sorted(sizes, key=_digest):
+    for module in sorted(sizes, key=lambda name: (-sizes[name], _digest(name))):
         split = max(missing, key=lambda name: missing[name])
         if missing[split] < sizes[module]:
             split = "train"

@@ -43,7 +43,7 @@ def test_a_weight_is_found(model: nn.Module, value: float) -> None:
     assert explain(model, math.nan).startswith(
         "update 7: the loss is nan; first not finite: the weight `1.weight`. The step"
     )
-    with pytest.raises(NonFiniteError, match="update 3: the weight `1.weight` is not finite any more"):
+    with pytest.raises(NonFiniteError, match=r"update 3: the weight `1\.weight` is not finite any more"):
         require_finite_weights(model, 3, 0.5)
 
 

@@ -380,7 +380,15 @@ def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(make_job: 
     torch.testing.assert_close(found[0][1], found[1][1], rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("changes", [{}, {"optimizer": SGDConfig(learning_rate=0.3, momentum=0.9, accumulate=2)}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"optimizer": SGDConfig(learning_rate=0.3, momentum=0.9, accumulate=2)},
+        {"model": {"cell": "gru"}, "training": {"precision": "float16"}},
+    ],
+    ids=["adamw", "momentum", "float16"],
+)
 @pytest.mark.parametrize("stop_at", [1, 7, 15, 23, 30])
 def test_an_interrupted_run_goes_on_as_if_nothing_had_been(
     stop_at: int, changes: Any, make_job: MakeJob, tmp_path: Path
@@ -471,10 +479,11 @@ def test_precision_that_fell_back_stays_so_after_resuming(make_job: MakeJob) -> 
         if torch.is_autocast_enabled("cpu"):
             raise RuntimeError("no such kernel")
 
+    said: list[str] = []
     training = {"precision": "float16", "max_updates": 5}
-    first = Loop(spied(make_job(training=training), needs_float32))
+    first = Loop(spied(make_job(training=training, say=said.append), needs_float32))
     first.run()
-    assert first.notes == ["precision float16 can't run here (no such kernel); training in float32."]
+    assert first.notes == said == ["precision float16 can't run here (no such kernel); training in float32."]
     training = {"precision": "float16", "max_updates": 8}
     second = Loop(spied(make_job(training=training, resume=True), needs_float32))
     second.run()

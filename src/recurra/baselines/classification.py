@@ -23,7 +23,7 @@ def classification_baselines(
     valid_rows: Sequence[ArrayLike] = (),
     valid_targets: ArrayLike = (),
 ) -> dict[str, np.ndarray]:
-    """Probabilities (M, C) of the test rows by each baseline: majority, naive Bayes (words, and with bigrams), logistic regression.
+    """Probabilities (M, C) of the test rows by each baseline: majority, naive Bayes (without and with bigrams), linear.
 
     Args:
         rows: N training sequences of token ids.

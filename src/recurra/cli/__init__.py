@@ -75,7 +75,7 @@ def dotted_as_overrides(arguments: list[str]) -> list[str]:
 def _is_too_large(error: BaseException) -> bool:
     """Whether torch or NumPy could not make a tensor of the size asked for; they have no common class for it."""
     signs = ("out of memory", "can't allocate memory", "not enough memory", "Storage size calculation", "Overflow when")
-    return isinstance(error, MemoryError | OverflowError) or any(sign in str(error) for sign in signs)
+    return isinstance(error, MemoryError) or any(sign in str(error) for sign in (*signs, "too large to convert"))
 
 
 def _fail(message: str, code: int) -> NoReturn:

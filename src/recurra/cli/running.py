@@ -76,10 +76,9 @@ def _run(config: RunConfig, out: Path, flags: RunFlags) -> None:
 
     try:
         saved = train(Run(config=config, out=out, resume=flags.resume, quiet=flags.quiet, say=say))
-    except InterruptedRun as stop:
-        raise KeyboardInterrupt(
-            f"{stop}; saved. Go on with: recurra train --resume --out {shlex.quote(str(out))}"
-        ) from stop
+    except KeyboardInterrupt as stop:
+        done = f"{stop}; saved" if isinstance(stop, InterruptedRun) else "interrupted"
+        raise KeyboardInterrupt(f"{done}. Go on with: recurra train --resume --out {shlex.quote(str(out))}") from stop
     if not saved.metrics:
         return  # not the main process of several
     if flags.json:

@@ -19,6 +19,7 @@ class Estimator:
     """
 
     model_: SavedModel
+    _estimator_type: str | None = None
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """The constructor's arguments by name; `deep` has no meaning here, as nothing is nested."""
@@ -40,6 +41,18 @@ class Estimator:
     def save(self, folder: str | Path) -> None:
         """Save the fitted model; `recurra.load` reads it."""
         self._fitted().save(folder)
+
+    def __sklearn_tags__(self) -> Any:
+        """What scikit-learn wants to know before it splits, searches or scores; called by scikit-learn alone."""
+        from sklearn.utils import ClassifierTags, InputTags, Tags, TargetTags
+
+        classifies = self._estimator_type == "classifier"
+        return Tags(
+            estimator_type=self._estimator_type,
+            target_tags=TargetTags(required=classifies),
+            classifier_tags=ClassifierTags() if classifies else None,
+            input_tags=InputTags(two_d_array=False, one_d_array=True, string=True),
+        )
 
     def __repr__(self) -> str:
         defaults = inspect.signature(type(self).__init__).parameters

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -10,8 +11,9 @@ import numpy as np
 
 from recurra.core.errors import DataError
 from recurra.estimators.base import Estimator
-from recurra.recipes import RECIPES, finetune_recipe
+from recurra.recipes import finetune_recipe, recipe
 from recurra.runs import load
+from recurra.runs.saved import require_texts
 
 
 class TextClassifier(Estimator):
@@ -21,6 +23,8 @@ class TextClassifier(Estimator):
         model_: the trained SavedModel, once fitted.
         classes_: (num_labels,) label names, once fitted, as they were given.
     """
+
+    _estimator_type = "classifier"
 
     def __init__(
         self,
@@ -53,13 +57,17 @@ class TextClassifier(Estimator):
         """
         if len(texts) != len(labels):
             raise DataError(f"fit got {len(texts)} texts and {len(labels)} labels: one label a text is wanted.")
+        require_texts(texts)
+        for number, label in enumerate(labels):
+            if label is None or isinstance(label, np.ndarray) or (isinstance(label, float) and math.isnan(label)):
+                raise DataError(f"label {number} is {label!r}: a name or number, or a list of them, is wanted.")
         several = any(isinstance(label, list | tuple | set) for label in labels)
         self._types = {} if several else {str(label): label for label in labels}
         rows = "".join(
             json.dumps({"text": text, "label": "\n".join(map(str, label)) if several else str(label)}) + "\n"
             for text, label in zip(texts, labels, strict=True)
         )
-        config = RECIPES[self.recipe]()
+        config = recipe(self.recipe)
         if self.start is not None:
             config = finetune_recipe(self.start, load(self.start).config, "text-classification", {})
         overrides = {"seed": self.seed, "data.text_column": "text", "data.label_column": "label"}
@@ -120,13 +128,14 @@ class LanguageModel(Estimator):
             y: nothing; scikit-learn passes it.
         """
         documents = [text] if isinstance(text, str) else list(text)
+        require_texts(documents)
         overrides: dict[str, Any] = {"seed": self.seed}
         if len(documents) > 1:
             overrides["data.documents"] = "paragraph"
         if self.epochs is not None:
             overrides["training.epochs"] = self.epochs
         joined = "\n\n".join(documents)
-        return self._fit(RECIPES[self.recipe](), joined, ".txt", overrides | (self.options or {}), self.verbose)
+        return self._fit(recipe(self.recipe), joined, ".txt", overrides | (self.options or {}), self.verbose)
 
     def generate(self, prompt: str = "", **sampling: Any) -> str:
         """Continue a prompt; see `SavedModel.generate`."""

@@ -41,6 +41,7 @@ class GenerativeClassifier(nn.Module):
     """Scores the labels of a text by how likely each makes it."""
 
     Config: ClassVar[type[Config]] = GenerativeClassifierConfig
+    log_prior: Tensor
 
     def __init__(self, config: GenerativeClassifierConfig, spec: TaskSpec) -> None:
         super().__init__()
@@ -70,7 +71,7 @@ class GenerativeClassifier(nn.Module):
         joint = self.log_prior + self._log_likelihoods(encoded.outputs.data, inputs)
         penalty = None
         if self.training and self.config.generative:
-            penalty = -self.config.generative * joint.logsumexp(1).mean()
+            penalty = -self.config.generative * joint.logsumexp(1).sum() / max(1, inputs.batch_size)
         return ModelOutput(joint, encoded.state, penalty)
 
     def layer_groups(self) -> list[list[nn.Parameter]]:

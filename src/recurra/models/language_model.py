@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from recurra.core.batch import ModelOutput, TaskSpec
 from recurra.core.config import Config
+from recurra.core.errors import ConfigError
 from recurra.core.sequences import Sequences
 from recurra.core.state import State
 from recurra.layers import FullSoftmaxConfig, RecurrentOutput, SoftmaxConfig, TokenEncoder, TokenEncoderConfig
@@ -35,6 +36,8 @@ class LanguageModel(nn.Module):
 
     def __init__(self, config: LanguageModelConfig, spec: TaskSpec) -> None:
         super().__init__()
+        if config.bidirectional:
+            raise ConfigError("`model.bidirectional`: a language model reads forward only; set it to false.")
         self.config = config
         self.encoder = TokenEncoder(spec.input_size, config)
         tied = self.encoder.embedding.weight if config.tied else None

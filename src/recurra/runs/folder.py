@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import platform
 import shutil
@@ -24,8 +25,9 @@ def open_folder(out: Path, config: RunConfig, resume: bool) -> None:
 
     Raises:
         OutputError: it holds something and `resume` is not asked for; or it can't be written.
-        ConfigError: it is the folder of a run with other options.
+        ConfigError: it is the folder of a run with other options; or a name can't be written down.
     """
+    _require_unicode(out, config)
     if resume:
         require_same_config(out, config)
         require_writable(out)
@@ -93,6 +95,15 @@ def environment() -> dict[str, Any]:
         "cuda": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
     }
+
+
+def _require_unicode(out: Path, config: RunConfig) -> None:
+    """Check that all names can be written into the files of a run, of which each is UTF-8."""
+    try:
+        json.dumps([str(out), config.model_dump(mode="python")], ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        name = error.object[max(0, error.start - 30) : error.end + 30]
+        raise ConfigError(f"a name in the options is not valid UTF-8 (near {name!r}). Rename the file.") from error
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

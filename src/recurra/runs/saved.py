@@ -70,7 +70,9 @@ class SavedModel:
         """(N, num_labels) probabilities, in the order of `labels`."""
         if not isinstance(self.task, TextClassification):
             raise ConfigError(f"a {self.config.task.kind} model has no classes; use predict.")
-        return np.array([prediction.probs for prediction in self._predictions(texts)]).reshape(len(texts), -1)
+        return np.array([prediction.probs for prediction in self._predictions(texts)]).reshape(
+            len(texts), len(self.labels)
+        )
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -98,6 +100,7 @@ class SavedModel:
             texts: whole texts.
             labels: for a classifier a label (or list of labels) a text; none for a language model.
         """
+        require_texts(texts)
         if isinstance(self.task, TextClassification):
             if labels is None or len(labels) != len(texts):
                 raise DataError(
@@ -188,6 +191,7 @@ class SavedModel:
     def _predictions(self, texts: Sequence[str]) -> list[Any]:
         if isinstance(texts, str):
             raise DataError("predict takes a list of texts, and got one text: write predict([text]).")
+        require_texts(texts)
         if not len(texts):
             return []
         if isinstance(self.task, LanguageModelling):
@@ -216,6 +220,17 @@ class SavedModel:
             shuffle=False,
         )
         return self.task.stream(split, options)
+
+
+def require_texts(texts: Sequence[Any]) -> None:
+    """Check that all of them are strings; what a table lacks is often a NaN.
+
+    Raises:
+        DataError: names the first that is none.
+    """
+    for number, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise DataError(f"text {number} is {text!r}, of type {type(text).__name__}: a string is wanted.")
 
 
 def load(folder: str | Path, device: str = "cpu") -> SavedModel:

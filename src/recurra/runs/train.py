@@ -120,8 +120,6 @@ def _train(run: Run, world: World, start: SavedModel | None) -> SavedModel:
         found = list_checkpoints(run.out / "checkpoints", "update")
         say(f"going on from {found[-1]}" if found else f"{run.out} holds no checkpoint yet: starting over")
     progress = loop.run()
-    for note in loop.notes:
-        say(note)
     if world.size > 1:
         model = MODELS[config.model.kind](config.model, prepared.task.spec)
         load_model_tensors(model, _best_tensors(run.out, progress), str(run.out))
@@ -171,6 +169,7 @@ def _loop(run: Run, world: World, model: nn.Module, prepared: Prepared) -> Loop:
         folder=run.out,
         resume=run.resume,
         quiet=run.quiet,
+        say=run.say if world.is_main else lambda _: None,
     )
     return Loop(job)
 

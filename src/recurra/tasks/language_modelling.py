@@ -19,6 +19,7 @@ from recurra.baselines import strongest_ngram
 from recurra.core.batch import Batch, InputKind, LossSum, Resolution, TaskSpec
 from recurra.core.config import Config
 from recurra.core.errors import ConfigError, DataError
+from recurra.core.sequences import Sequences
 from recurra.data import (
     DataConfig,
     PieceSource,
@@ -145,11 +146,11 @@ class LanguageModelling:
     def predict(self, prediction: Tensor, batch: Batch) -> list[Tensor]:
         """A row's log-probabilities of its true tokens, (T_i,) each."""
         chosen = prediction.gather(-1, batch.targets[..., None]).squeeze(-1)
-        return batch.inputs.with_data(chosen.float() - prediction.float().logsumexp(-1)).unpad()
+        return _real_rows(chosen.float() - prediction.float().logsumexp(-1), batch)
 
     def references(self, batch: Batch) -> list[Tensor]:
         """A row's true tokens."""
-        return batch.inputs.with_data(batch.targets).unpad()
+        return _real_rows(batch.targets, batch)
 
     def metrics(self) -> LanguageMetrics:
         """A fresh collector; characters are counted where each token is one."""
@@ -183,6 +184,11 @@ class LanguageModelling:
     def unknown_share(self, split: TokenCorpus) -> float:
         """The part of a split's tokens that the vocabulary does not know."""
         return float(np.mean(np.asarray(split.tokens) == self.vocabulary.unk_index))
+
+
+def _real_rows(values: Tensor, batch: Batch) -> list[Tensor]:
+    """(B, T) -> each row without its padding, on the CPU, where metrics count."""
+    return Sequences(values.cpu(), batch.inputs.lengths).unpad()
 
 
 def documents(rows: Sequence[np.ndarray], eos_index: int) -> TokenCorpus:

@@ -50,6 +50,7 @@ class Job:
         folder: where metrics and checkpoints go.
         resume: go on from the newest checkpoint there.
         quiet: no progress bar.
+        say: where sentences for the person who waits go.
     """
 
     model: nn.Module
@@ -64,6 +65,7 @@ class Job:
     folder: Path
     resume: bool = False
     quiet: bool = False
+    say: Callable[[str], None] = print
 
 
 def monitor_of(job: Job) -> tuple[str, bool]:

@@ -170,8 +170,7 @@ class Loop:
         assert batch is not None, "the stream is empty"
         note = self.step.probe(batch.to(self.world.device))
         if note is not None:
-            self.notes.append(note)
-            self.bar.print(note)
+            self._note(note)
 
     def _check(self, result: StepResult, batches: list[Batch]) -> None:
         scaled = self.step.scaler.is_enabled()
@@ -250,7 +249,7 @@ class Loop:
             earlier = best_of(history[: -config.non_monotone])
             if value > earlier if self.less_is_better else value < earlier:
                 self.step.average.start()
-                self.notes.append(f"weights averaged from update {self.progress.update} on")
+                self._note(f"weights averaged from update {self.progress.update} on")
         history.append(value)
         patience = self.job.training.patience
         if patience and len(history) - 1 - history.index(best_of(history)) >= patience:
@@ -345,6 +344,11 @@ class Loop:
         """The top group's learning rate."""
         return float(self.optimizer.param_groups[-1]["lr"])
 
+    def _note(self, text: str) -> None:
+        """Say a sentence, and keep it for the report."""
+        self.notes.append(text)
+        self.job.say(text)
+
     def _position(self) -> dict[str, Any]:
         return {
             "update": self.progress.update,
@@ -382,9 +386,9 @@ class Loop:
             self.tensorboard.histograms(tensors, self.progress.update)
 
     def _open_logs(self, resume_at: int | None) -> None:
-        self.log = MetricsLog(self.job.folder / "metrics.jsonl", resume_at) if self.world.is_main else None
         mode = self.job.training.tensorboard if self.world.is_main else "never"
         self.tensorboard = open_tensorboard(mode, self.job.folder / "tensorboard", resume_at)
+        self.log = MetricsLog(self.job.folder / "metrics.jsonl", resume_at) if self.world.is_main else None
         self._watched = self.world.agree(self.tensorboard is not None)
 
     def _close_logs(self) -> None:

@@ -24,7 +24,9 @@ class BaseOptimizerConfig(Config):
     clip_norm: float = Field(0.0, ge=0, description="scale the gradient down to this norm; 0 is off")
     clip_value: float = Field(0.0, ge=0, description="clamp each gradient entry to +-this; 0 is off")
     accumulate: int = Field(1, ge=1, description="batches that make one update")
-    discriminative: float = Field(1.0, ge=1, description="each layer group below the top learns this many times slower")
+    discriminative: float = Field(
+        1.0, ge=1, le=1000, description="each layer group below the top learns this many times slower"
+    )
     unfreeze_epochs: int = Field(0, ge=0, description="epochs between unfreezing of layer groups, top first; 0 is off")
 
     def make(self, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
