@@ -27,7 +27,9 @@ TWINS = {"README.md": "README.zh-CN.md"} | {
 }
 PAGES = [*TWINS, *TWINS.values(), "CONTRIBUTING.md", "CHANGELOG.md"]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-COMMAND = re.compile(r"(?:^|[|`;&]\s*|-m )recurra ((?:train|finetune|evaluate|predict|generate|list|doctor)\b[^`|<>;&#]*)")
+COMMANDS = ("train", "finetune", "evaluate", "predict", "generate", "list", "doctor")
+COMMAND = re.compile(rf"(?:^|[|`;&]\s*|-m )recurra ((?:{'|'.join(COMMANDS)})\b[^`|<>;&#]*)")
+OPTION = re.compile(r"`((?:task|model|optimizer|schedule|training|data|finetune)\.[a-z0-9_.]+)")
 NEEDS_FILES = re.compile(r"runs/|\.csv|\.txt|\.yaml|\.fit\(")
 """Examples that read files or train are compiled only."""
 
@@ -49,7 +51,7 @@ def blocks(page: str, language: str) -> list[Block]:
 
 
 def commands(page: str) -> Iterator[str]:
-    """Command lines in shell blocks, and those between backquotes that are whole: no capitals, which stand for names."""
+    """Command lines in shell blocks, and those between backquotes that are whole: capitals stand for names."""
     for block in blocks(page, "sh"):
         for line in block.text.replace("\\\n", " ").splitlines():
             yield from (found.strip() for found in COMMAND.findall(line))
@@ -69,7 +71,8 @@ def check_command(line: str) -> None:
         pretrained = RECIPES["word-lm"]()
         finetune_recipe("runs/lm", pretrained, given.get("task", "text-classification"), options(given))
     elif command.__name__ in ("evaluate", "predict"):
-        named = parse_overrides([word for word in (given.get("file"), *given.get("overrides", ())) if "=" in (word or "")])
+        words = [given.get("file") or "", *given.get("overrides", ())]
+        named = parse_overrides(word for word in words if "=" in word)
         parse(DataConfig, {key.removeprefix("data."): value for key, value in named.items()})
     elif command.__name__ == "list_" and given.get("name") is not None:
         assert given["what"] == "options" and given["name"] in RECIPES
@@ -106,7 +109,7 @@ def test_named_options_exist(page: str) -> None:
     known = {re.sub(r"\[[\w-]+\]", "", name) for name in option_names()}
     files = (".json", ".safetensors")
     groups = {name[: place.start()] for name in known for place in re.finditer(r"\.", name)} | {"model.cell"}
-    for span in re.findall(r"`((?:task|model|optimizer|schedule|training|data|finetune)\.[a-z0-9_.]+)", FENCE.sub("", read(page))):
+    for span in OPTION.findall(FENCE.sub("", read(page))):
         name = span.rstrip(".")
         assert name.endswith(files) or name in known | groups, f"{page}: no option {name}"
 
@@ -169,15 +172,24 @@ def code(page: str) -> list[str]:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_links_lead_somewhere(page: str) -> None:
-    for target in re.findall(r"\]\(([^)#\s]*)(?:#[^)]*)?\)", FENCE.sub("", read(page))):
-        if target and "://" not in target:
-            assert ((ROOT / page).parent / target).exists(), f"{page}: {target}"
+    for target, anchor in re.findall(r"\]\(([^)#\s]*)#?([^)]*)\)", FENCE.sub("", read(page))):
+        if "://" in target:
+            continue
+        path = (ROOT / page).parent / target if target else ROOT / page
+        assert path.exists(), f"{page}: {target}"
+        assert not anchor or anchor in anchors(path), f"{page}: {target}#{anchor}"
+
+
+def anchors(path: Path) -> list[str]:
+    """What links may name in a page: its headings as GitHub writes them."""
+    headings = re.findall(r"^#+ (.*)$", FENCE.sub("", path.read_text(encoding="utf-8")), re.MULTILINE)
+    return [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings]
 
 
 @pytest.mark.parametrize("page", ["README.md", "README.zh-CN.md"])
 def test_every_recipe_and_command_is_named(page: str) -> None:
     text = read(page)
     missing = [name for name in RECIPES if f"`{name}`" not in text]
-    missing += [name for name in ("train", "finetune", "evaluate", "predict", "generate", "list", "doctor") if f"`recurra {name}" not in text]
+    missing += [name for name in COMMANDS if f"`recurra {name}" not in text]
+    missing += [name for name in FINETUNE_RECIPES if f"`{name}`" not in text and f" {name}`" not in text]
     assert not missing
-    assert set(FINETUNE_RECIPES) == {"text-classification", "language-modelling"}, "name the new task in the README's table"

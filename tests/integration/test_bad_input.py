@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from recurra.core.config import parse_overrides
 from recurra.training import read_metrics
 
 Call = Callable[..., Any]
@@ -285,6 +286,11 @@ def test_ways_to_write_options(options: tuple[str, ...], call: Call, texts: Path
         assert found == value
 
 
+@pytest.mark.parametrize("value", ["|", "#x", "@x", "%x", "[a.txt", "{x", "*x", "'x", "a: b: c", ",", "`x`"])
+def test_what_is_no_yaml_is_plain_text(value: str) -> None:
+    assert parse_overrides([f"key={value}"]) == {"key": value}
+
+
 def test_bad_calls(call: Call) -> None:
     require_refusal(call("train"), "name a recipe or a run file: char-lm, ")
     require_refusal(call("train", "char-lmm"), "no recipe `char-lmm`. Did you mean `char-lm`?")
@@ -405,6 +411,18 @@ def test_resuming_where_there_is_no_such_run(call: Call, language_copy: Path, tm
     require_refusal(another, "holds a run of another config (model.hidden_size: 12 there, 9 now; seed: 0 there, 4 now)")
     require_refusal(call("train", "text-classifier", *resume[1:], language_copy), "holds a run of another config")
     assert contents(language_copy) == before
+
+
+def test_resuming_with_other_data(call: Call, texts: Path, out: Path, tmp_path: Path) -> None:
+    for name, recipe in (("text.txt", LANGUAGE), ("reviews.csv", CLASSIFIER)):
+        shutil.copy(texts / name, tmp_path / name)
+        given = (*recipe, "--data.train", tmp_path / name, "--out", tmp_path / f"run-{name}")
+        assert call(*given).code == 0
+        text = (tmp_path / name).read_text()
+        (tmp_path / name).write_text(text.replace("sun", "son"))
+        require_refusal(call(*given, "--resume"), "the training data is not what it was when the run began")
+        (tmp_path / name).write_text(text)
+        assert call(*given, "--resume").code == 0
 
 
 def spoil_json(path: Path) -> None:

@@ -43,12 +43,21 @@ def require_close(run: Path, alone: Path) -> None:
     torch.testing.assert_close(weights, others, rtol=1e-4, atol=1e-5)
 
 
-def torchrun(*arguments: str | Path, seconds: float = 120) -> subprocess.CompletedProcess[str]:
+def torchrun(*arguments: str | Path) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr; all processes are killed where they take too long."""
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "recurra"]
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2] / "src"), "OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        [*launcher, *map(str, arguments)], env=environment, capture_output=True, text=True, timeout=seconds, check=False
-    )
+    command = [*launcher, *map(str, arguments)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        command, env=environment, stdout=pipe, stderr=pipe, text=True, start_new_session=True
+    ) as group:
+        try:
+            out, errors = group.communicate(timeout=150)
+        except subprocess.TimeoutExpired:
+            os.killpg(group.pid, signal.SIGKILL)
+            raise
+    return group.returncode, out, errors
 
 
 @pytest.fixture(scope="module")
@@ -59,10 +68,11 @@ def alone(forks: Any, texts: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 def test_torchrun_gives_the_curve_of_one_process(alone: Path, texts: Path, tmp_path: Path) -> None:
-    done = torchrun(*LANGUAGE, "--data.train", texts / "text.txt", "--out", tmp_path / "run", "--json")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count('"out"') == 1  # the main process alone talks
-    assert "Warning" not in done.stderr and "Traceback" not in done.stderr
+    given = (*LANGUAGE, "--data.train", texts / "text.txt", "--out", tmp_path / "run", "--json")
+    code, out, errors = torchrun(*given)
+    assert code == 0, errors
+    assert out.count('"out"') == 1  # the main process alone talks
+    assert "Warning" not in errors and "Traceback" not in errors
     require_close(tmp_path / "run", alone)
 
 

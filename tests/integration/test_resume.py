@@ -152,6 +152,13 @@ def test_other_ways_of_training_go_on_as_well(
     require_same(recipe.stopped(("update", 8, "after", KILL), ("fsync", 20, "before", KILL)), recipe.whole)
 
 
+def test_an_accumulating_bidirectional_classifier_goes_on(forks: Any, texts: Path, tmp_path: Path) -> None:
+    options = ("optimizer.accumulate=3", "model.bidirectional=true", "task.class_weights=balanced")
+    recipe = Recipe(forks, tmp_path, *CLASSIFIER, *options, "--data.train", texts / "reviews.csv")
+    assert sum(row["kind"] == "train" for row in rows_of(recipe.whole)) == 9  # 7 batches an epoch
+    require_same(recipe.stopped(("update", 4, "after", KILL), ("replace", 8, "before", KILL)), recipe.whole)
+
+
 def test_fine_tuning_with_adaptation_goes_on(forks: Any, texts: Path, language_run: Path, tmp_path: Path) -> None:
     options = ("training.epochs=2", "training.batch_size=16", "finetune.adapt_epochs=1", "training.tensorboard=never")
     often = "training.checkpoint_seconds=0.000001"

@@ -44,7 +44,7 @@ def finetune_generative(start: str, pretrained: RunConfig) -> RunConfig:
         model=GenerativeClassifierConfig(**options),
         optimizer=AdamWConfig(learning_rate=0.03, weight_decay=0.0, discriminative=2.6, unfreeze_epochs=1000),
         schedule=LinearConfig(),
-        training=TrainingConfig(epochs=3, batch_size=32),
+        training=TrainingConfig(epochs=5, batch_size=32),
         finetune=FinetuneConfig(start=start),
     )
 

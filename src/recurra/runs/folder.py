@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import platform
@@ -15,7 +16,7 @@ import torch
 
 import recurra
 from recurra.core.config import to_yaml
-from recurra.core.errors import ConfigError, OutputError
+from recurra.core.errors import ConfigError, DataError, OutputError
 from recurra.core.files import require_writable, write_json, write_text
 from recurra.runs.config import RunConfig, read_run_config
 
@@ -47,7 +48,7 @@ def discard_unbegun(out: Path) -> None:
     """Delete what `open_folder` and the preparation wrote, if the training never began: the folder is free again."""
     if list(out.rglob("metrics.jsonl")):
         return
-    for name in ("config.yaml", "environment.json"):
+    for name in ("config.yaml", "environment.json", "data.json"):
         (out / name).unlink(missing_ok=True)
     for folder in (*out.glob("cache*"), out / "adapt"):
         shutil.rmtree(folder, ignore_errors=True)
@@ -79,6 +80,26 @@ def require_same_config(out: Path, config: RunConfig) -> None:
         shown = "; ".join(f"{key}: {stored.get(key)} there, {given.get(key)} now" for key in differing[:5])
         raise ConfigError(
             f"{out} holds a run of another config ({shown}). Resume without these options, or choose another --out."
+        )
+
+
+def require_same_data(out: Path, fitted: dict[str, Any]) -> None:
+    """Note what was fitted on the training data, or check that a resumed run sees the same.
+
+    Args:
+        out: the run's folder.
+        fitted: `FileTask.files()`: vocabulary and labels with their counts.
+    Raises:
+        DataError: the data has changed since the run began.
+    """
+    digest = hashlib.sha256(json.dumps(fitted, sort_keys=True).encode()).hexdigest()
+    path = out / "data.json"
+    if not path.is_file():
+        write_json(path, {"sha256": digest})
+    elif digest not in path.read_text(encoding="utf-8", errors="replace"):
+        raise DataError(
+            f"{out}: the training data is not what it was when the run began. Resume with the same files, or start a "
+            "new run in another --out."
         )
 
 

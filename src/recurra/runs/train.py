@@ -19,7 +19,7 @@ from recurra.data import Shard, Splits, TokenCorpus
 from recurra.finetuning import transfer
 from recurra.models import MODELS, LanguageModel
 from recurra.runs.config import RunConfig
-from recurra.runs.folder import discard_unbegun, open_folder
+from recurra.runs.folder import discard_unbegun, open_folder, require_same_data
 from recurra.runs.gradients import gradient_through_time
 from recurra.runs.report import Confusion, Report, write_report
 from recurra.runs.saved import SavedModel, load
@@ -66,7 +66,7 @@ def train(run: Run) -> SavedModel:
     world = start_world(run.config.training.device)
     try:
         start = _load_start(run.config)
-        _open_folder(run, world)
+        _once(world, lambda: open_folder(run.out, run.config, run.resume))
         try:
             return _train(run, world, start)
         except Exception:
@@ -92,12 +92,12 @@ def _load_start(config: RunConfig) -> SavedModel | None:
     return start
 
 
-def _open_folder(run: Run, world: World) -> None:
-    """Open the folder in the main process; what keeps it from doing so is raised in all of them."""
+def _once(world: World, action: Callable[[], None]) -> None:
+    """Act in the main process alone; what keeps it from doing so is raised in all of them."""
     fault = None
     if world.is_main:
         try:
-            open_folder(run.out, run.config, run.resume)
+            action()
         except RecurraError as error:
             fault = error
     if (fault := world.agree(fault)) is not None:
@@ -109,6 +109,7 @@ def _train(run: Run, world: World, start: SavedModel | None) -> SavedModel:
     seed_everything(config.seed)
     say = run.say if world.is_main else lambda _: None
     prepared = _prepare(run, world, start)
+    _once(world, lambda: require_same_data(run.out, prepared.task.files()))
     for note in prepared.notes:
         say(note)
     model = MODELS[config.model.kind](config.model, prepared.task.spec)

@@ -6,7 +6,7 @@ from typing import Literal
 
 import pytest
 
-from recurra.data import Vocabulary, VocabularyConfig, fit_vocabulary
+from recurra.data import Vocabulary, VocabularyConfig, fit_vocabulary, vocabulary_from_json
 
 
 def words_of(text: str, pattern: Literal["words", "whitespace"] = "words") -> list[str]:
@@ -88,3 +88,11 @@ def test_whitespace_decode_keeps_lines() -> None:
     text = "one two\nthree\n"
     vocabulary = fit([text])
     assert vocabulary.decode(vocabulary.encode(text)) == text
+
+
+def test_zero_digits_keeps_the_shape_of_numbers():
+    vocabulary = fit_vocabulary(VocabularyConfig(kind="word", pattern="zero-digits"), ["call 0871 or 1234, 5p"])
+    assert vocabulary.decode(vocabulary.encode("call 9999")) == "call 0000"
+    assert vocabulary.encode("0871") == vocabulary.encode("1234") != vocabulary.encode("12")
+    again = vocabulary_from_json(vocabulary.to_json())
+    assert again.encode("call 9999") == vocabulary.encode("call 0871")

@@ -25,9 +25,9 @@ class VocabularyConfig(Config):
     min_frequency: int = Field(1, ge=1, description="rarer characters or words become the unknown token")
     max_size: int = Field(30_000, ge=3, description="largest number of entries, the special ones included")
     lowercase: bool = Field(False, description="whether texts are put in lower case first")
-    pattern: Literal["words", "whitespace"] = Field(
+    pattern: Literal["words", "whitespace", "zero-digits"] = Field(
         "words",
-        description="for kind word: words, numbers and single punctuation marks; or whatever stands between blanks",
+        description="for kind word: words, numbers, single marks; the same with digits read as 0; what blanks part",
     )
 
 

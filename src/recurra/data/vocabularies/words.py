@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,13 @@ _WORD = rf"[^\W{_NO_BLANKS}]"
 _PATTERNS = {
     "whitespace": re.compile(r"\n|\S+"),
     "words": re.compile(rf"\n|<unk>|\d+(?:[.,]\d+)*(?![^\W\d{_NO_BLANKS}])|{_WORD}+(?:['\u2019]{_WORD}+)*|\S"),
+}
+_DIGIT = re.compile(r"\d")
+_FINDERS: dict[str, Callable[[str], list[str]]] = {
+    "whitespace": _PATTERNS["whitespace"].findall,
+    "words": _PATTERNS["words"].findall,
+    # Lample et al. (2016), section 4.3: the shape of a number counts, not its value.
+    "zero-digits": lambda text: _PATTERNS["words"].findall(_DIGIT.sub("0", text)),
 }
 _CLOSING = set(",.;:!?%)]}\u2019\u201d\u2026\u3002\uff0c\uff01\uff1f\uff1b\uff1a\u3001\uff09\u300b\u300d")
 _OPENING = set("([{$#@\u2018\u201c\uff08\u300a\u300c\u00a1\u00bf")
@@ -32,7 +39,8 @@ class WordVocabulary:
     Args:
         words: distinct, the entries from 2 on.
         counts: (2 + number of words,) occurrences in the training texts.
-        pattern: "whitespace": whatever stands between blanks; "words": words, numbers, single other characters.
+        pattern: "whitespace": whatever stands between blanks; "words": words, numbers, single other characters;
+            "zero-digits": the same with every digit read as 0.
         lowercase: whether texts are put in lower case first.
     """
 
@@ -48,12 +56,12 @@ class WordVocabulary:
         self._indices = {word: index for index, word in enumerate(self._words) if index != EOS_INDEX}
         self._pattern = pattern
         self._lowercase = lowercase
-        self._find = _PATTERNS[pattern].findall
+        self._find = _FINDERS[pattern]
 
     @classmethod
     def fit(cls, config: VocabularyConfig, texts: Iterable[str]) -> WordVocabulary:
         """The words of the texts, the more frequent ones first."""
-        find = _PATTERNS[config.pattern].findall
+        find = _FINDERS[config.pattern]
         found: Counter[str] = Counter()
         num_texts = 0
         for text in texts:
@@ -86,7 +94,9 @@ class WordVocabulary:
         """The text, with blanks where they are usual; eos is left out."""
         words = [self._words[index] for index in indices if index != EOS_INDEX]
         return (
-            join_words(words) if self._pattern == "words" else " ".join(words).replace(" \n", "\n").replace("\n ", "\n")
+            " ".join(words).replace(" \n", "\n").replace("\n ", "\n")
+            if self._pattern == "whitespace"
+            else join_words(words)
         )
 
     def token(self, index: int) -> str:
