@@ -1,6 +1,6 @@
 """The demo over several seeds: does fine-tuning beat scratch and naive Bayes on average?
 
-    python benchmarks/demo.py [--seeds 0 1 2] [--out runs/demo-seeds]
+python benchmarks/demo.py [--seeds 0 1 2] [--out runs/demo-seeds]
 """
 
 from __future__ import annotations
