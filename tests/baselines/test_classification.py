@@ -12,7 +12,7 @@ TARGETS = [0, 0, 0, 1, 1, 1]
 
 def test_every_baseline_gives_probabilities():
     found = classification_baselines(ROWS, TARGETS, [[1], [4, 5], []], 2, ROWS, TARGETS)
-    assert list(found) == ["majority", "naive-bayes", "logistic-regression"]
+    assert list(found) == ["majority", "naive-bayes", "naive-bayes-bigrams", "logistic-regression"]
     for name, probs in found.items():
         np.testing.assert_allclose(probs.sum(axis=1), 1)
         assert probs.shape == (3, 2)
@@ -28,4 +28,4 @@ def test_several_labels():
 def test_a_budget_exceeded_is_said_in_the_name(monkeypatch):
     monkeypatch.setattr(classification, "LINEAR_BUDGET", 5)
     names = list(classification_baselines(ROWS, TARGETS, [[1]], 2))
-    assert names[2].startswith("logistic-regression (") and names[2].endswith(" of 6 rows)")
+    assert names[3].startswith("logistic-regression (") and names[3].endswith(" of 6 rows)")
