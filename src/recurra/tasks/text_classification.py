@@ -98,8 +98,6 @@ class TextClassification:
             output_prior=None if config.multi_label else tuple(share.tolist()),
         )
         self._weights: Tensor | None = None
-        if config.multi_label and config.label_smoothing > 0:
-            raise ConfigError("`task.label_smoothing` is for one label a text; set 0 with multi_label.")
         if config.class_weights == "balanced":
             if config.multi_label:
                 raise ConfigError("`task.class_weights`: balanced is for one label a text; set none with multi_label.")
@@ -182,7 +180,8 @@ class TextClassification:
     def loss(self, prediction: Tensor, batch: Batch) -> LossSum:
         """Cross-entropy, or binary cross-entropy of each label."""
         if self.config.multi_label:
-            return binary_cross_entropy(prediction, batch.targets)
+            smoothing = self.config.label_smoothing  # towards "as likely as not", for each label by itself
+            return binary_cross_entropy(prediction, batch.targets * (1 - smoothing) + smoothing / 2)
         if self._weights is None:
             return cross_entropy(prediction, batch.targets, None, self.config.label_smoothing)
         weights = self._weights.to(prediction.device)
