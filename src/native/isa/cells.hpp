@@ -1,0 +1,289 @@
+// The equations of the cells, a row at a time, vector by vector: forward here, backward in gradients.hpp.
+#pragma once
+
+#include "scan.hpp"
+
+namespace recurra {
+namespace RECURRA_ISA {
+
+// What a cell reads and writes of one row at one step. `products` becomes the saved row, in place.
+template <class T>
+struct CellRow {
+  T* products;        // by the layout's columns
+  const T* entering;  // what entered the recurrent product
+  const T* h_before;
+  const T* c_before;
+  T* c;       // the new c
+  T* inner;   // r h, in a GRU that resets before its product
+  T* output;  // the new h, or what is to be projected to it
+  typename Scan<T>::Keep keep_h, keep_c;
+};
+
+// Layer normalisation of values[0..size) in place; returns 1 / deviation. Ba et al. (2016).
+template <class T>
+T normalise(T* values, i64 size, T eps, T* mean_out = nullptr) {
+  Vec<T> total{};
+  for_vectors<T>(0, size, [&](i64 j, int n, auto full) RECURRA_LAMBDA {
+    total += load_part<decltype(full)::value>(values + j, n);
+  });
+  const T mean = sum<T>(total) / static_cast<T>(size);
+  Vec<T> squares{};
+  for_vectors<T>(0, size, [&](i64 j, int n, auto full) RECURRA_LAMBDA {
+    constexpr bool kFull = decltype(full)::value;
+    Vec<T> deviation = load_part<kFull>(values + j, n) - mean;
+    // Lanes past the end count for nothing.
+    if constexpr (!kFull) {
+      for (int i = 0; i < kLanes<T>; i++) deviation[i] = i < n ? deviation[i] : T(0);
+    }
+    squares += deviation * deviation;
+  });
+  const T scale = T(1) / static_cast<T>(__builtin_sqrt(static_cast<double>(sum<T>(squares) / static_cast<T>(size) + eps)));
+  for_vectors<T>(0, size, [&](i64 j, int n, auto full) RECURRA_LAMBDA {
+    constexpr bool kFull = decltype(full)::value;
+    store_part<kFull>(values + j, (load_part<kFull>(values + j, n) - mean) * scale, n);
+  });
+  if (mean_out != nullptr) *mean_out = mean;
+  return scale;
+}
+
+template <class T>
+struct Cell {
+  const Scan<T>& scan;
+  const Problem& p;
+  const i64 H;
+  const T *const norm_ih, *const norm_hh, *const norm_c, *const norm_c_bias, *const peephole, *const b_ih, *const b_hh;
+  const T clip, eps;
+
+  explicit Cell(const Scan<T>& s)
+      : scan(s),
+        p(s.p),
+        H(s.H),
+        norm_ih(s.template at<const T>(p.norm_ih)),
+        norm_hh(s.template at<const T>(p.norm_hh)),
+        norm_c(s.template at<const T>(p.norm_c)),
+        norm_c_bias(s.template at<const T>(p.norm_c_bias)),
+        peephole(s.template at<const T>(p.peephole)),
+        b_ih(s.template at<const T>(p.b_ih)),
+        b_hh(s.template at<const T>(p.b_hh)),
+        clip(static_cast<T>(p.cell_clip)),
+        eps(static_cast<T>(p.eps)) {}
+
+  // The first of the activated gates of a saved row, and the statistics behind them.
+  T* kept(T* row) const { return scan.layout.norm ? row + scan.layout.num_columns * H : row; }
+  T* statistics(T* row) const { return row + (scan.layout.num_columns + scan.layout.num_kept()) * H; }
+
+  // Gate `gate` before its activation, units j..: `column` is its place in the products, `x_side`/`h_side` say which
+  // normalised products add up.
+  template <bool kNorm, bool kFull>
+  RECURRA_INLINE Vec<T> gate_input(const T* row, int gate, int column, i64 j, int n) const {
+    const i64 c = column * H + j;
+    if constexpr (!kNorm) return load_part<kFull>(row + c, n);
+    const i64 w = gate * H + j, other = scan.layout.input.end * H;
+    Vec<T> q = load_part<kFull>(row + c, n) * load_part<kFull>(norm_ih + w, n) +
+               load_part<kFull>(row + other + c, n) * load_part<kFull>(norm_hh + w, n);
+    if (b_ih != nullptr) q += load_part<kFull>(b_ih + w, n) + load_part<kFull>(b_hh + w, n);
+    return q;
+  }
+
+  template <bool kFull>
+  RECURRA_INLINE void put_output(const CellRow<T>& row, Vec<T> h, i64 j, int n) const {
+    if (row.keep_h.active) {
+      const Vec<T> keep = row.keep_h(j);
+      h = h + keep * (load_part<kFull>(row.h_before + j, n) - h);
+    }
+    store_part<kFull>(row.output + j, h, n);
+  }
+
+  // ---- Elman ----
+  template <int kKind>
+  void elman(const CellRow<T>& row, i64 begin, i64 end) const {
+    for_vectors<T>(begin, end, [&](i64 j, int n, auto full) RECURRA_LAMBDA {
+      constexpr bool kFull = decltype(full)::value;
+      Vec<T> h = load_part<kFull>(row.products + j, n);
+      if constexpr (kKind == kElmanTanh) h = tanh<T>(h);
+      if constexpr (kKind == kElmanSigmoid) h = sigmoid<T>(h);
+      if constexpr (kKind == kElmanRelu) h = h < Vec<T>{} ? Vec<T>{} : h;  // a NaN stays one
+      if (p.save) store_part<kFull>(row.products + j, h, n);
+      put_output<kFull>(row, h, j, n);
+    });
+  }
+
+  // ---- LSTM: gates i f g o, without i where coupled ----
+  template <bool kNorm, bool kCoupled>
+  void lstm(const CellRow<T>& row, i64 begin, i64 end) const {
+    constexpr int kI = 0, kF = kCoupled ? 0 : 1, kG = kF + 1, kO = kF + 2;
+    constexpr int kNumPeepholes = kCoupled ? 2 : 3;
+    T* gates = kept(row.products);
+    const bool save = p.save || kNorm;
+    if constexpr (kNorm) {
+      const i64 size = scan.layout.num_gates * H;
+      T* statistic = statistics(row.products);
+      statistic[0] = normalise(row.products, size, eps);
+      statistic[1] = normalise(row.products + size, size, eps);
+    }
+    for_vectors<T>(begin, end, [&](i64 j, int n, auto full) RECURRA_LAMBDA {
+      constexpr bool kFull = decltype(full)::value;
+      const Vec<T> before = load_part<kFull>(row.c_before + j, n);
+      Vec<T> f = gate_input<kNorm, kFull>(row.products, kF, kF, j, n);
+      if (peephole) f += load_part<kFull>(peephole + kF * H + j, n) * before;
+      f = sigmoid<T>(f);
+      Vec<T> i = T(1) - f;
+      if constexpr (!kCoupled) {
+        i = gate_input<kNorm, kFull>(row.products, kI, kI, j, n);
+        if (peephole) i += load_part<kFull>(peephole + j, n) * before;
+        i = sigmoid<T>(i);
+      }
+      const Vec<T> g = tanh<T>(gate_input<kNorm, kFull>(row.products, kG, kG, j, n));
+      Vec<T> o = gate_input<kNorm, kFull>(row.products, kO, kO, j, n);
+      Vec<T> c = f * before + i * g;
+      if (clip > 0) c = clamp<T>(c, clip);
+      if (peephole) o += load_part<kFull>(peephole + (kNumPeepholes - 1) * H + j, n) * c;
+      o = sigmoid<T>(o);
+      if (save) {
+        if constexpr (!kCoupled) store_part<kFull>(gates + kI * H + j, i, n);
+        store_part<kFull>(gates + kF * H + j, f, n);
+        store_part<kFull>(gates + kG * H + j, g, n);
+        store_part<kFull>(gates + kO * H + j, o, n);
+      }
+      if constexpr (kNorm) {
+        // Shown after it is normalised; zoneout takes it as it is, below.
+        store_part<kFull>(row.output + j, c, n);
+      } else {
+        if (!scan.layout.projected) {
+          put_output<kFull>(row, o * tanh<T>(c), j, n);
+        } else {
+          store_part<kFull>(row.output + j, o * tanh<T>(c), n);
+        }
+        if (row.keep_c.active) c = c + row.keep_c(j) * (before - c);
+        store_part<kFull>(row.c + j, c, n);
+      }
+    });
+    if constexpr (kNorm) show_normalised(row, gates + kO * H);
+  }
+
+  // The second half of a layer-normalised LSTM, of which `output` holds the new c.
+  void show_normalised(const CellRow<T>& row, const T* output_gate) const {
+    for_vectors<T>(0, H, [&](i64 j, int n, auto full) RECURRA_LAMBDA {
+      constexpr bool kFull = decltype(full)::value;
+      Vec<T> c = load_part<kFull>(row.output + j, n);
+      if (row.keep_c.active) c = c + row.keep_c(j) * (load_part<kFull>(row.c_before + j, n) - c);
+      store_part<kFull>(row.c + j, c, n);
+    });
+    T* statistic = statistics(row.products);
+    statistic[3] = normalise(row.output, H, eps, statistic + 2);
+    for_vectors<T>(0, H, [&](i64 j, int n, auto full) RECURRA_LAMBDA {
+      constexpr bool kFull = decltype(full)::value;
+      const Vec<T> shown = load_part<kFull>(row.output + j, n) * load_part<kFull>(norm_c + j, n) +
+                           load_part<kFull>(norm_c_bias + j, n);
+      const Vec<T> h = load_part<kFull>(output_gate + j, n) * tanh<T>(shown);
+      if (!scan.layout.projected) {
+        put_output<kFull>(row, h, j, n);
+      } else {
+        store_part<kFull>(row.output + j, h, n);
+      }
+    });
+  }
+
+  // ---- GRU: columns n r z (and n of h); gates of the weights r z n ----
+  // Reset after the product, without layer norm.
+  void gru_after(const CellRow<T>& row, i64 begin, i64 end) const {
+    for_vectors<T>(begin, end, [&](i64 j, int n, auto full) RECURRA_LAMBDA {
+      constexpr bool kFull = decltype(full)::value;
+      const Vec<T> r = sigmoid<T>(load_part<kFull>(row.products + H + j, n));
+      const Vec<T> z = sigmoid<T>(load_part<kFull>(row.products + 2 * H + j, n));
+      const Vec<T> hidden = load_part<kFull>(row.products + 3 * H + j, n);
+      const Vec<T> candidate = tanh<T>(load_part<kFull>(row.products + j, n) + r * hidden);
+      if (p.save) {
+        store_part<kFull>(row.products + j, candidate, n);
+        store_part<kFull>(row.products + H + j, r, n);
+        store_part<kFull>(row.products + 2 * H + j, z, n);
+      }
+      put_output<kFull>(row, candidate + z * (load_part<kFull>(row.h_before + j, n) - candidate), j, n);
+    });
+  }
+
+  // Reset before the product, first half: r and z, and r h, which enters the product of n.
+  template <bool kNorm>
+  void gru_reset(const CellRow<T>& row) const {
+    T* gates = kept(row.products);
+    if constexpr (kNorm) normalise_gru(row, false);
+    for_vectors<T>(0, H, [&](i64 j, int n, auto full) RECURRA_LAMBDA {
+      constexpr bool kFull = decltype(full)::value;
+      const Vec<T> r = sigmoid<T>(gate_input<kNorm, kFull>(row.products, 0, 1, j, n));
+      const Vec<T> z = sigmoid<T>(gate_input<kNorm, kFull>(row.products, 1, 2, j, n));
+      store_part<kFull>(gates + H + j, r, n);
+      store_part<kFull>(gates + 2 * H + j, z, n);
+      store_part<kFull>(row.inner + j, r * load_part<kFull>(row.entering + j, n), n);
+    });
+  }
+
+  // Second half, after the product of n is in its column.
+  void renew(const CellRow<T>& row) const { scan.layout.norm ? gru_renew<true>(row) : gru_renew<false>(row); }
+  template <bool kNorm>
+  void gru_renew(const CellRow<T>& row) const {
+    T* gates = kept(row.products);
+    if constexpr (kNorm) {
+      statistics(row.products)[3] = normalise(row.products + scan.layout.inner.begin * H, H, eps);
+    }
+    for_vectors<T>(0, H, [&](i64 j, int n, auto full) RECURRA_LAMBDA {
+      constexpr bool kFull = decltype(full)::value;
+      const Vec<T> candidate = tanh<T>(gate_input<kNorm, kFull>(row.products, 2, 0, j, n));
+      const Vec<T> z = load_part<kFull>(gates + 2 * H + j, n);
+      store_part<kFull>(gates + j, candidate, n);
+      put_output<kFull>(row, candidate + z * (load_part<kFull>(row.h_before + j, n) - candidate), j, n);
+    });
+  }
+
+  // The statistics: r and z of x, n of x, r and z of h, n of h.
+  void normalise_gru(const CellRow<T>& row, bool with_inner) const {
+    T* statistic = statistics(row.products);
+    T* hidden = row.products + scan.layout.input.end * H;
+    statistic[0] = normalise(row.products + H, 2 * H, eps);
+    statistic[1] = normalise(row.products, H, eps);
+    statistic[2] = normalise(hidden + H, 2 * H, eps);
+    if (with_inner) statistic[3] = normalise(hidden, H, eps);
+  }
+
+  // Reset after the product, layer-normalised; the gates kept are n r z and the h side of n.
+  void gru_after_normalised(const CellRow<T>& row) const {
+    normalise_gru(row, true);
+    T* gates = kept(row.products);
+    const T* hidden_products = row.products + scan.layout.hidden.begin * H;
+    for_vectors<T>(0, H, [&](i64 j, int n, auto full) RECURRA_LAMBDA {
+      constexpr bool kFull = decltype(full)::value;
+      const Vec<T> r = sigmoid<T>(gate_input<true, kFull>(row.products, 0, 1, j, n));
+      const Vec<T> z = sigmoid<T>(gate_input<true, kFull>(row.products, 1, 2, j, n));
+      const i64 w = 2 * H + j;
+      Vec<T> hidden = load_part<kFull>(hidden_products + j, n) * load_part<kFull>(norm_hh + w, n);
+      Vec<T> candidate = load_part<kFull>(row.products + j, n) * load_part<kFull>(norm_ih + w, n);
+      if (b_ih != nullptr) {
+        hidden += load_part<kFull>(b_hh + w, n);
+        candidate += load_part<kFull>(b_ih + w, n);
+      }
+      candidate = tanh<T>(candidate + r * hidden);
+      store_part<kFull>(gates + j, candidate, n);
+      store_part<kFull>(gates + H + j, r, n);
+      store_part<kFull>(gates + 2 * H + j, z, n);
+      store_part<kFull>(gates + 3 * H + j, hidden, n);
+      put_output<kFull>(row, candidate + z * (load_part<kFull>(row.h_before + j, n) - candidate), j, n);
+    });
+  }
+
+  // Everything after the products of h, but a projection and the second half of a GRU that resets before its product.
+  void run(const CellRow<T>& row, i64 begin, i64 end) const {
+    const bool norm = scan.layout.norm, coupled = p.coupled;
+    switch (p.kind) {
+      case kElmanTanh: return elman<kElmanTanh>(row, begin, end);
+      case kElmanRelu: return elman<kElmanRelu>(row, begin, end);
+      case kElmanSigmoid: return elman<kElmanSigmoid>(row, begin, end);
+      case kLSTM:
+        if (norm) return coupled ? lstm<true, true>(row, begin, end) : lstm<true, false>(row, begin, end);
+        return coupled ? lstm<false, true>(row, begin, end) : lstm<false, false>(row, begin, end);
+      case kGRUAfter: return norm ? gru_after_normalised(row) : gru_after(row, begin, end);
+      default: return norm ? gru_reset<true>(row) : gru_reset<false>(row);
+    }
+  }
+};
+
+}  // namespace RECURRA_ISA
+}  // namespace recurra

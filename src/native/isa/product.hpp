@@ -1,0 +1,242 @@
+// Matrix products of a few rows with packed weights, in registers.
+//
+// Packed weights stand in panels of 1 to 4 vectors of columns: for each k the columns side by side, so that the inner
+// loop reads them in order. A block of rows times a panel stays in registers for the whole of k.
+#pragma once
+
+#include "simd.hpp"
+
+namespace recurra {
+namespace RECURRA_ISA {
+
+constexpr int kPanelVectors = 4;
+// Rows of a block, by vectors of its panel: as many as the registers hold beside the operands.
+constexpr int kBlockRows[kPanelVectors + 1] = {0, kManyRegisters ? 8 : 6, kManyRegisters ? 8 : 6,
+                                               kManyRegisters ? 8 : 4, kManyRegisters ? 6 : 3};
+constexpr int kMaxBlockRows = 8;
+// A panel's part that stays in the first-level cache while all blocks of rows pass over it.
+constexpr i64 kPanelBytes = 32 * 1024;
+
+// Rows of numbers: row r starts at data + r * stride and has `size` of them.
+template <class T>
+struct Rows {
+  const T* data = nullptr;
+  i64 stride = 0;
+  i64 size = 0;
+};
+
+// Vectors of `rows` rows into registers, and back; of the last one only the first `tail` columns exist.
+template <class T, int kVectors, int kRows>
+RECURRA_INLINE void load_block(Vec<T>* sums, const T* source, i64 stride, int tail) {
+  constexpr int W = kLanes<T>;
+  unroll<kRows>([&](auto r) RECURRA_LAMBDA {
+    unroll<kVectors - 1>([&](auto v) RECURRA_LAMBDA { sums[r * kVectors + v] = load(source + r * stride + v * W); });
+    const T* last = source + r * stride + (kVectors - 1) * W;
+    sums[r * kVectors + kVectors - 1] = tail == W ? load(last) : load_some(last, tail);
+  });
+}
+template <class T, int kVectors, int kRows>
+RECURRA_INLINE void store_block(T* target, i64 stride, const Vec<T>* sums, int tail) {
+  constexpr int W = kLanes<T>;
+  unroll<kRows>([&](auto r) RECURRA_LAMBDA {
+    unroll<kVectors - 1>([&](auto v) RECURRA_LAMBDA { store(target + r * stride + v * W, sums[r * kVectors + v]); });
+    T* last = target + r * stride + (kVectors - 1) * W;
+    if (tail == W) {
+      store(last, sums[r * kVectors + kVectors - 1]);
+    } else {
+      store_some(last, sums[r * kVectors + kVectors - 1], tail);
+    }
+  });
+}
+
+// target[r][columns] = start[r][columns] + a[r] . panel, with a's columns in two parts, first then second.
+template <class T, int kVectors, int kRows>
+__attribute__((noinline)) void block(T* RECURRA_RESTRICT target, i64 target_stride, const T* start, i64 start_stride,
+                                     const T* RECURRA_RESTRICT panel, Rows<T> first, Rows<T> second, int tail) {
+  constexpr int W = kLanes<T>;
+  Vec<T> sums[kRows * kVectors];
+  load_block<T, kVectors, kRows>(sums, start, start_stride, tail);
+  auto multiply = [&](const Rows<T>& a) RECURRA_LAMBDA {
+    i64 k = 0;
+    if constexpr (kRows * kVectors <= 4) {
+      // Too few sums to hide the latency of an addition: two of each.
+      Vec<T> others[kRows * kVectors];
+      unroll<kRows * kVectors>([&](auto i) RECURRA_LAMBDA { others[i] = Vec<T>{}; });
+      for (; k + 2 <= a.size; k += 2) {
+        unroll<kRows>([&](auto r) RECURRA_LAMBDA {
+          const T x = a.data[r * a.stride + k], z = a.data[r * a.stride + k + 1];
+          unroll<kVectors>([&](auto v) RECURRA_LAMBDA {
+            sums[r * kVectors + v] += x * load(panel + v * W);
+            others[r * kVectors + v] += z * load(panel + (kVectors + v) * W);
+          });
+        });
+        panel += 2 * kVectors * W;
+      }
+      unroll<kRows * kVectors>([&](auto i) RECURRA_LAMBDA { sums[i] += others[i]; });
+    }
+    for (; k < a.size; k++) {
+      Vec<T> weights[kVectors];
+      unroll<kVectors>([&](auto v) RECURRA_LAMBDA { weights[v] = load(panel + v * W); });
+      unroll<kRows>([&](auto r) RECURRA_LAMBDA {
+        const T x = a.data[r * a.stride + k];
+        unroll<kVectors>([&](auto v) RECURRA_LAMBDA { sums[r * kVectors + v] += x * weights[v]; });
+      });
+      panel += kVectors * W;
+    }
+  };
+  multiply(first);
+  multiply(second);
+  store_block<T, kVectors, kRows>(target, target_stride, sums, tail);
+}
+
+// target[r][columns] += sum over k of a[k][r] * b[k][columns]: a and b hold one sample a row.
+template <class T, int kVectors, int kRows>
+__attribute__((noinline)) void outer_block(T* RECURRA_RESTRICT target, i64 target_stride,
+                                           const T* RECURRA_RESTRICT a, i64 a_stride, const T* RECURRA_RESTRICT b,
+                                           i64 num_samples) {
+  constexpr int W = kLanes<T>;
+  Vec<T> sums[kRows * kVectors];
+  load_block<T, kVectors, kRows>(sums, target, target_stride, W);
+  for (i64 k = 0; k < num_samples; k++) {
+    Vec<T> values[kVectors];
+    unroll<kVectors>([&](auto v) RECURRA_LAMBDA { values[v] = load(b + v * W); });
+    unroll<kRows>([&](auto r) RECURRA_LAMBDA {
+      const T x = a[r];
+      unroll<kVectors>([&](auto v) RECURRA_LAMBDA { sums[r * kVectors + v] += x * values[v]; });
+    });
+    a += a_stride;
+    b += kVectors * W;
+  }
+  store_block<T, kVectors, kRows>(target, target_stride, sums, W);
+}
+
+template <class T>
+struct Blocks {
+  using Block = void (*)(T*, i64, const T*, i64, const T*, Rows<T>, Rows<T>, int);
+  using Outer = void (*)(T*, i64, const T*, i64, const T*, i64);
+  Block block[kPanelVectors][kMaxBlockRows] = {};
+  Outer outer[kPanelVectors][kMaxBlockRows] = {};
+
+  constexpr Blocks() {
+    unroll<kPanelVectors>([&](auto v) {
+      constexpr int kVectors = v + 1;
+      unroll<kBlockRows[kVectors]>([&](auto r) {
+        block[v][r] = RECURRA_ISA::block<T, kVectors, r + 1>;
+        outer[v][r] = RECURRA_ISA::outer_block<T, kVectors, r + 1>;
+      });
+    });
+  }
+};
+template <class T>
+inline constexpr Blocks<T> kBlocks{};
+
+// Columns begin..end of a product, as panels of nearly equal width.
+struct Band {
+  i64 begin = 0, end = 0;
+  i64 offset = 0;  // of its packed weights, in numbers
+
+  template <class T>
+  i64 vectors() const {
+    return divide_up(end - begin, kLanes<T>);
+  }
+  template <class T>
+  i64 panels() const {
+    return divide_up(vectors<T>(), kPanelVectors);
+  }
+  // First vector of panel `index`; that of panels() is vectors().
+  template <class T>
+  i64 first(i64 index) const {
+    return vectors<T>() * index / panels<T>();
+  }
+};
+
+// Packed weights of a band's columns: `depth` numbers a column, of which a product uses those from `skip` on.
+template <class T>
+struct Packed {
+  const T* data;
+  i64 depth;
+  i64 skip = 0;
+};
+
+// target[r][begin..end) = start + (first, second) . weights for `rows` rows.
+template <class T>
+void multiply_rows(T* target, i64 target_stride, const T* start, i64 start_stride, Packed<T> packed, const Band& band,
+                   Rows<T> first, Rows<T> second, i64 rows) {
+  constexpr int W = kLanes<T>;
+  const i64 depth = first.size + second.size;
+  for (i64 p = 0; p < band.panels<T>(); p++) {
+    const i64 v0 = band.first<T>(p), vectors = band.first<T>(p + 1) - v0, column = band.begin + v0 * W;
+    const int tail = static_cast<int>(min(W, band.end - column - (vectors - 1) * W));
+    const T* panel = packed.data + band.offset + v0 * W * packed.depth + packed.skip * vectors * W;
+    const i64 num_blocks = divide_up(rows, kBlockRows[vectors]);
+    const i64 slice = num_blocks == 1 ? max(depth, 1) : kPanelBytes / (vectors * kVectorBytes);
+    const T* from = start + column;
+    i64 from_stride = start_stride;
+    for (i64 k = 0; k < depth; k += slice) {
+      const i64 stop = min(k + slice, depth), middle = max(k, min(stop, first.size));
+      for (i64 b = 0; b < num_blocks; b++) {
+        const i64 r0 = rows * b / num_blocks, r1 = rows * (b + 1) / num_blocks;
+        const Rows<T> left{first.data + r0 * first.stride + k, first.stride, middle - k};
+        const Rows<T> right{second.data + r0 * second.stride + (middle - first.size), second.stride, stop - middle};
+        kBlocks<T>.block[vectors - 1][r1 - r0 - 1](target + r0 * target_stride + column, target_stride,
+                                                   from + r0 * from_stride, from_stride, panel + k * vectors * W,
+                                                   left, right, tail);
+      }
+      from = target + column;
+      from_stride = target_stride;
+    }
+  }
+}
+
+// ---- packing -------------------------------------------------------------------------------------------------------
+
+// The weights of columns begin..end: row(column) points to the `depth` numbers of a column. They become numbers
+// k0..k0+depth of `total` for each column of the panels.
+template <class T, class F>
+void pack_columns(T* packed, const Band& band, i64 panel_begin, i64 panel_end, i64 total, i64 k0, i64 depth, F&& row) {
+  constexpr int W = kLanes<T>;
+  for (i64 p = panel_begin; p < panel_end; p++) {
+    const i64 v0 = band.first<T>(p), vectors = band.first<T>(p + 1) - v0;
+    T* panel = packed + band.offset + v0 * W * total + k0 * vectors * W;
+    for (i64 v = 0; v < vectors; v++) {
+      const i64 column = band.begin + (v0 + v) * W;
+      const i64 count = min(W, band.end - column);
+      const T* rows[W];
+      for (i64 i = 0; i < count; i++) rows[i] = row(column + i);
+      for (i64 k = 0; k < depth; k += W) {
+        Vec<T> square[W];
+        const int some = static_cast<int>(min(W, depth - k));
+        if (count == W && some == W) {
+          unroll<W>([&](auto i) RECURRA_LAMBDA { square[i] = load(rows[i] + k); });
+        } else {
+          for (i64 i = 0; i < W; i++) square[i] = i < count ? load_some(rows[i] + k, some) : Vec<T>{};
+        }
+        transpose<T>(square);
+        T* target = panel + k * vectors * W + v * W;
+        if (some == W) {
+          unroll<W>([&](auto i) RECURRA_LAMBDA { store(target + i * vectors * W, square[i]); });
+        } else {
+          for (int i = 0; i < some; i++) store(target + i * vectors * W, square[i]);
+        }
+      }
+    }
+  }
+}
+
+// The same where the numbers of one k stand side by side: row(k) points to columns 0.. of k.
+template <class T, class F>
+void pack_rows(T* packed, const Band& band, i64 panel_begin, i64 panel_end, i64 total, i64 k0, i64 depth, F&& row) {
+  constexpr int W = kLanes<T>;
+  for (i64 p = panel_begin; p < panel_end; p++) {
+    const i64 v0 = band.first<T>(p), vectors = band.first<T>(p + 1) - v0;
+    const i64 column = band.begin + v0 * W, width = min(vectors * W, band.end - column);
+    T* target = packed + band.offset + v0 * W * total + k0 * vectors * W;
+    for (i64 k = 0; k < depth; k++, target += vectors * W) {
+      copy(target, row(k) + column, width);
+      if (width < vectors * W) clear(target + width, vectors * W - width);
+    }
+  }
+}
+
+}  // namespace RECURRA_ISA
+}  // namespace recurra
