@@ -109,12 +109,35 @@ void Barrier::wait() {
   }
 }
 
-void* allocate(int64_t bytes) {
-  void* memory = std::aligned_alloc(64, static_cast<size_t>((bytes + 127) / 64 * 64));
-  if (memory == nullptr) throw std::bad_alloc();
-  return memory;
+namespace {
+
+struct Kept {
+  char* data = nullptr;
+  int64_t bytes = 0;
+  ~Kept() { std::free(data); }
+};
+thread_local Kept kept;
+constexpr int64_t kKeptBytes = int64_t{128} << 20;
+
+}  // namespace
+
+Scratch::Scratch(int64_t bytes) : data_(kept.data), bytes_(kept.bytes) {
+  kept.data = nullptr;
+  kept.bytes = 0;
+  if (bytes_ >= bytes && data_ != nullptr) return;
+  std::free(data_);
+  bytes_ = (bytes + 4095) / 4096 * 4096;
+  data_ = static_cast<char*>(std::aligned_alloc(64, static_cast<size_t>(bytes_)));
+  if (data_ == nullptr) throw std::bad_alloc();
 }
 
-void release(void* memory) { std::free(memory); }
+Scratch::~Scratch() {
+  if (kept.data != nullptr || bytes_ > kKeptBytes) {
+    std::free(data_);
+    return;
+  }
+  kept.data = data_;
+  kept.bytes = bytes_;
+}
 
 }  // namespace recurra

@@ -24,8 +24,19 @@ class Barrier {
   int count_ = 1;
 };
 
-// Memory aligned to 64 bytes. Throws std::bad_alloc.
-void* allocate(int64_t bytes);
-void release(void* memory);
+// Memory for the time of a call, aligned to 64 bytes. A thread keeps its last piece for its next call, up to 128 MiB:
+// to fetch the pages anew each time would take longer than many a call. Throws std::bad_alloc.
+class Scratch {
+ public:
+  explicit Scratch(int64_t bytes);
+  ~Scratch();
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  char* data() const { return data_; }
+
+ private:
+  char* data_;
+  int64_t bytes_;
+};
 
 }  // namespace recurra

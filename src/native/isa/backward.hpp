@@ -8,6 +8,7 @@
 namespace recurra {
 namespace RECURRA_ISA {
 
+constexpr i64 kDirectRows = 128;  // up to so many numbers a sample, its columns are not worth packing
 constexpr i64 kSampleRows = 128;  // rows whose share of the weights' gradients is added up at a time
 
 template <class T>
@@ -18,13 +19,12 @@ class Backward {
   void run() {
     Arena count(nullptr);
     take(count);
-    char* memory = static_cast<char*>(allocate(count.used()));
-    Arena arena(memory);
+    const Scratch scratch(count.used());
+    Arena arena(scratch.data());
     take(arena);
     scan_.fill();
     all_.expect(scan_.num_threads);
     run_parallel(scan_.num_threads, [](int index, void* self) { static_cast<Backward*>(self)->work(index); }, this);
-    release(memory);
   }
 
  private:
@@ -103,6 +103,7 @@ class Backward {
     if (l.before) add(inner_band_, 0, scan_.H, scan_.H);
     if (l.projected) add(raw_band_, 0, scan_.H, scan_.O);
     if (p_.dx) add(x_band_, 0, scan_.I, l.input.size() * scan_.H);
+    if (p_.dx && scan_.I <= kFewColumns) offset = max(offset, x_band_.offset + scan_.I * l.input.size() * scan_.H);
     return offset;
   }
   Band hidden_band(int unit) const {
@@ -134,7 +135,14 @@ class Backward {
     }
     if (l.before) each(inner_band_, H, rows_of(l.inner, hh, H));
     if (l.projected) each(raw_band_, scan_.O, [&](i64 k) { return hr + k * H; });
-    if (p_.dx) each(x_band_, l.input.size() * H, rows_of(l.input, ih, scan_.I));
+    if (!p_.dx) return;
+    const auto row = rows_of(l.input, ih, scan_.I);
+    if (scan_.I > kFewColumns) return each(x_band_, l.input.size() * H, row);
+    if (index != 0) return;
+    T* target = packed_ + x_band_.offset;
+    for (i64 i = 0; i < scan_.I; i++) {
+      for (i64 k = 0; k < l.input.size() * H; k++) *target++ = row(k)[i];
+    }
   }
 
   // ---- the steps ----
@@ -339,7 +347,17 @@ class Backward {
       if (number++ % scan_.num_threads != w.index) return;
       const Rows<T> columns{columns_ + group.starts[begin] * width_ + scan_.layout.input.begin * H, width_,
                             scan_.layout.input.size() * H};
-      multiply(w.own.dx, I, scan_.zeros, 0, x_band_, columns, group.starts[end] - group.starts[begin]);
+      const i64 rows = group.starts[end] - group.starts[begin];
+      if (I > kFewColumns) {
+        multiply(w.own.dx, I, scan_.zeros, 0, x_band_, columns, rows);
+      } else {
+        const T* weights = packed_ + x_band_.offset;
+        for (i64 r = 0; r < rows; r++) {
+          for (i64 i = 0; i < I; i++) {
+            w.own.dx[r * I + i] = dot(columns.data + r * width_, weights + i * columns.size, columns.size);
+          }
+        }
+      }
       const T* source = w.own.dx;
       for (i64 step = begin; step < end; step++) {
         for (i64 r = 0; r < group.active(step); r++, source += I) {
@@ -403,15 +421,22 @@ class Backward {
     for (i64 panel = 0; panel < band.template panels<T>(); panel++) {
       if (number++ % scan_.num_threads != w.index) continue;
       const i64 v0 = band.template first<T>(panel), vectors = band.template first<T>(panel + 1) - v0;
-      Band part = band;
-      part.offset = -v0 * W * rows;  // into the thread's own buffer
-      pack_rows<T>(w.own.values, part, panel, panel + 1, rows, 0, rows, [&](i64 k) { return values + k * values_stride; });
+      const T* b = values + band.begin + v0 * W;
+      i64 b_stride = values_stride;
+      if (size > kDirectRows) {
+        Band part = band;
+        part.offset = -v0 * W * rows;  // into the thread's own buffer
+        pack_rows<T>(w.own.values, part, panel, panel + 1, rows, 0, rows,
+                     [&](i64 k) { return values + k * values_stride; });
+        b = w.own.values;
+        b_stride = vectors * W;
+      }
       T* target = sums + v0 * W * size;
       const i64 num_blocks = divide_up(size, kBlockRows[vectors]);
-      for (i64 b = 0; b < num_blocks; b++) {
-        const i64 r0 = size * b / num_blocks, r1 = size * (b + 1) / num_blocks;
-        kBlocks<T>.outer[vectors - 1][r1 - r0 - 1](target + r0 * vectors * W, vectors * W, a + r0, a_stride,
-                                                   w.own.values, rows);
+      for (i64 i = 0; i < num_blocks; i++) {
+        const i64 r0 = size * i / num_blocks, r1 = size * (i + 1) / num_blocks;
+        kBlocks<T>.outer[vectors - 1][r1 - r0 - 1](target + r0 * vectors * W, vectors * W, a + r0, a_stride, b,
+                                                   b_stride, rows);
       }
     }
   }

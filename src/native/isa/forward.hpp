@@ -52,14 +52,13 @@ class Forward {
   void run() {
     Arena count(nullptr);
     take(count);
-    char* memory = static_cast<char*>(allocate(count.used()));
-    Arena arena(memory);
+    const Scratch scratch(count.used());
+    Arena arena(scratch.data());
     take(arena);
     scan_.fill();
     set_bias();
     all_.expect(scan_.num_threads);
     run_parallel(scan_.num_threads, [](int index, void* self) { static_cast<Forward*>(self)->work(index); }, this);
-    release(memory);
   }
 
  private:

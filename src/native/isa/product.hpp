@@ -93,7 +93,7 @@ __attribute__((noinline)) void block(T* RECURRA_RESTRICT target, i64 target_stri
 template <class T, int kVectors, int kRows>
 __attribute__((noinline)) void outer_block(T* RECURRA_RESTRICT target, i64 target_stride,
                                            const T* RECURRA_RESTRICT a, i64 a_stride, const T* RECURRA_RESTRICT b,
-                                           i64 num_samples) {
+                                           i64 b_stride, i64 num_samples) {
   constexpr int W = kLanes<T>;
   Vec<T> sums[kRows * kVectors];
   load_block<T, kVectors, kRows>(sums, target, target_stride, W);
@@ -105,7 +105,7 @@ __attribute__((noinline)) void outer_block(T* RECURRA_RESTRICT target, i64 targe
       unroll<kVectors>([&](auto v) RECURRA_LAMBDA { sums[r * kVectors + v] += x * values[v]; });
     });
     a += a_stride;
-    b += kVectors * W;
+    b += b_stride;
   }
   store_block<T, kVectors, kRows>(target, target_stride, sums, W);
 }
@@ -113,7 +113,7 @@ __attribute__((noinline)) void outer_block(T* RECURRA_RESTRICT target, i64 targe
 template <class T>
 struct Blocks {
   using Block = void (*)(T*, i64, const T*, i64, const T*, Rows<T>, Rows<T>, int);
-  using Outer = void (*)(T*, i64, const T*, i64, const T*, i64);
+  using Outer = void (*)(T*, i64, const T*, i64, const T*, i64, i64);
   Block block[kPanelVectors][kMaxBlockRows] = {};
   Outer outer[kPanelVectors][kMaxBlockRows] = {};
 
@@ -149,6 +149,23 @@ struct Band {
     return vectors<T>() * index / panels<T>();
   }
 };
+
+// Rows of numbers whose sums of products with few columns are wanted: dot products, as panels would be mostly padding.
+constexpr i64 kFewColumns = 4;
+
+template <class T>
+T dot(const T* a, const T* b, i64 size) {
+  Vec<T> sums[2] = {};
+  i64 j = 0;
+  for (; j + 2 * kLanes<T> <= size; j += 2 * kLanes<T>) {
+    sums[0] += load(a + j) * load(b + j);
+    sums[1] += load(a + j + kLanes<T>) * load(b + j + kLanes<T>);
+  }
+  for_vectors<T>(j, size, [&](i64 k, int n, auto full) RECURRA_LAMBDA {
+    sums[0] += load_part<decltype(full)::value>(a + k, n) * load_part<decltype(full)::value>(b + k, n);
+  });
+  return sum<T>(sums[0] + sums[1]);
+}
 
 // Packed weights of a band's columns: `depth` numbers a column, of which a product uses those from `skip` on.
 template <class T>
