@@ -14,10 +14,11 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 
 import recurra.nn
 from recurra.core.errors import ConfigError, ShapeError
-from recurra.kernels import dispatch
+from recurra.kernels import dispatch, extension
 
 pytestmark = pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
 
+FAST = "fused" if extension.MISSING else "native"
 INPUT_SIZE, HIDDEN_SIZE, BATCH_SIZE, NUM_STEPS = 3, 5, 4, 6
 NAMES = ("RNN", "LSTM", "GRU")
 # Unsorted, with a row of one step.
@@ -78,7 +79,7 @@ def assert_same(actual: list[Tensor], expected: list[Tensor]) -> None:
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("path", ["plain", "cells", "reference"])
+@pytest.mark.parametrize("path", ["plain", "cells", "fused", "reference"])
 @pytest.mark.parametrize(("name", "options"), OPTIONS, ids=str)
 def test_same_as_torch(name: str, options: dict[str, Any], path: str) -> None:
     theirs, ours = pair(name, **options)
@@ -86,9 +87,10 @@ def test_same_as_torch(name: str, options: dict[str, Any], path: str) -> None:
         inputs, hx = example(theirs, batched)
         hx = hx if with_state else None
         extra = {"lengths": torch.tensor([NUM_STEPS] * (BATCH_SIZE if batched else 1))} if path == "cells" else {}
-        with dispatch.use("reference") if path == "reference" else nullcontext():
+        forced = path in ("fused", "reference")
+        with dispatch.use(path) if forced else nullcontext():  # type: ignore[arg-type]
             assert_same(results(ours, inputs, hx, **extra), results(theirs, inputs, hx))
-        assert {found.name for found in ours.last_path} == {"reference" if path == "reference" else "fused"}
+        assert {found.name for found in ours.last_path} == {path if forced else FAST}
     assert len(ours.last_path) == options["num_layers"] * (2 if options["bidirectional"] else 1)
 
 
@@ -211,9 +213,10 @@ def test_dropouts_are_off_in_evaluation(name: str) -> None:
     ours = make(recurra.nn, name, num_layers=2, **dict.fromkeys(extras, 0.5))
     inputs, hx = example(ours)
     assert_same(results(ours.eval(), inputs, hx), results(theirs, inputs, hx))
-    assert ours.last_path[0].name == "fused"
-    ours.train()(inputs)
-    assert ours.last_path[0].reason == "recurrent dropout acts on h inside each step"
+    assert ours.last_path[0].name == FAST
+    with dispatch.use("fused"):
+        ours.train()(inputs)
+    assert ours.last_path[0].reason.startswith("recurrent dropout acts on h inside each step; asked for by")
 
 
 def test_locked_masks_stay_over_time() -> None:

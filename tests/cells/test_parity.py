@@ -11,6 +11,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from recurra.cells import CELLS, Cell
 from recurra.core.state import State, leaves
+from recurra.kernels import extension
 from recurra.kernels.dispatch import use
 
 CASES: list[tuple[str, dict[str, Any], Any]] = [
@@ -22,6 +23,7 @@ CASES: list[tuple[str, dict[str, Any], Any]] = [
     ("gru", {}, lambda: nn.GRU(3, 4, batch_first=True)),
     ("gru", {"bias": False}, lambda: nn.GRU(3, 4, bias=False, batch_first=True)),
 ]
+needs_native = pytest.mark.skipif(bool(extension.MISSING), reason=extension.MISSING)
 LENGTHS = torch.tensor([2, 6, 1, 5])
 
 
@@ -37,7 +39,7 @@ def torch_scan(module: nn.RNNBase, xs: Tensor, state: State) -> tuple[Tensor, St
 @pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
 @pytest.mark.parametrize(("kind", "options", "build"), CASES)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("kernel", ["fused", "reference"])
+@pytest.mark.parametrize("kernel", ["fused", "reference", pytest.param("native", marks=needs_native)])
 def test_equals_torch_nn(kind: str, options: dict[str, Any], build: Any, dtype: torch.dtype, kernel: str) -> None:
     module: nn.RNNBase = build().to(dtype)
     cell: Cell = CELLS[kind](3, 4, **options).to(dtype)
@@ -49,10 +51,7 @@ def test_equals_torch_nn(kind: str, options: dict[str, Any], build: Any, dtype: 
         own_xs, own_seed = xs.clone().requires_grad_(), seed.clone().requires_grad_()
         state: State = (own_seed[:, : cell.output_size], own_seed * 2) if kind == "lstm" else own_seed
         if isinstance(owner, Cell):
-            if kernel == "reference":
-                with use("reference"):
-                    ys, after = owner.scan(own_xs, state, LENGTHS)
-            else:
+            with use(kernel):  # type: ignore[arg-type]
                 ys, after = owner.scan(own_xs, state, LENGTHS)
             assert owner.last_path.name == kernel
         else:

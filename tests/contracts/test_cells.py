@@ -15,6 +15,7 @@ from torch.func import functional_call, grad, vmap
 from recurra.cells import CELLS, Cell, LSTMCell
 from recurra.core.errors import ShapeError
 from recurra.core.state import State, concatenate, leaves, select, tree_map
+from recurra.kernels import extension
 from recurra.kernels.dispatch import use
 
 B, T, I, H = 5, 7, 3, 4  # noqa: E741 (the axes' names)
@@ -50,6 +51,7 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
         {"peephole": True},
         {"coupled": True},
         {"layer_norm": True},
+        {"cell_clip": 0.3},
         {"peephole": True, "coupled": True, "layer_norm": True, "proj_size": 2, "bias": False},
     ],
     "gru": [
@@ -79,18 +81,23 @@ def make(name: str, dtype: torch.dtype = torch.float64) -> Cell:
 
 
 FUSED = [name for name in BUILDERS if not isinstance(BUILDERS[name]().fused_kernel(), str)]
+NATIVE = [name for name in BUILDERS if not isinstance(BUILDERS[name]().native_kernel(), str)]
+needs_native = pytest.mark.skipif(bool(extension.MISSING), reason=extension.MISSING)
+fast_kernels = [("fused", name) for name in FUSED] + [
+    pytest.param("native", name, marks=needs_native) for name in NATIVE
+]
 every_cell = pytest.mark.parametrize("name", BUILDERS)
-every_fused_cell = pytest.mark.parametrize("name", FUSED)
+every_fast_kernel = pytest.mark.parametrize(("kernel", "name"), fast_kernels)
 every_cell_and_kernel = pytest.mark.parametrize(
-    ("name", "kernel"), [(name, "reference") for name in BUILDERS] + [(name, "fused") for name in FUSED]
+    ("kernel", "name"), [("reference", name) for name in BUILDERS] + fast_kernels
 )
 
 
 @pytest.fixture(autouse=True)
 def _kernel(request: pytest.FixtureRequest) -> Iterator[None]:
     parameters = getattr(request.node, "callspec", None)
-    forced = parameters is not None and parameters.params.get("kernel") == "reference"
-    with use("reference") if forced else nullcontext():
+    kernel = None if parameters is None else parameters.params.get("kernel")
+    with nullcontext() if kernel is None else use(kernel):
         yield
 
 
@@ -274,11 +281,13 @@ def test_no_rows_and_no_steps(name: str, kernel: str) -> None:
             assert_same(list(leaves(after)), list(leaves(state)), 0)
 
 
-@every_fused_cell
+@every_fast_kernel
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("learned", [False, True])
-def test_fused_equals_reference(name: str, dtype: torch.dtype, reverse: bool, learned: bool) -> None:
+def test_the_fast_kernel_equals_the_reference(
+    name: str, kernel: str, dtype: torch.dtype, reverse: bool, learned: bool
+) -> None:
     cell = make(name, dtype)
     tolerance = 1e-10 if dtype == torch.float64 else 1e-5
     initial = random_state(cell) if learned else None
@@ -294,7 +303,7 @@ def test_fused_equals_reference(name: str, dtype: torch.dtype, reverse: bool, le
                     return run(xs, state)
 
             assert_law(cell, inputs(cell), random_state(cell), reference, run, tolerance)
-            assert cell.last_path.name == "fused"
+            assert cell.last_path.name == kernel
 
 
 @every_cell_and_kernel
@@ -367,8 +376,12 @@ def test_forward_mode_derivatives(name: str) -> None:
     torch.testing.assert_close(found, slope, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["elman", "lstm", "lstm proj_size=2", "gru"])
-def test_compiled_equals_eager_without_compiling_each_length(name: str) -> None:
+@pytest.mark.parametrize(
+    ("kernel", "name"),
+    [("fused", "elman"), ("fused", "lstm"), ("fused", "lstm proj_size=2"), ("fused", "gru")]
+    + [pytest.param("native", name, marks=needs_native) for name in NATIVE],
+)
+def test_compiled_equals_eager_without_compiling_each_length(name: str, kernel: str) -> None:
     torch._dynamo.reset()
     cell = make(name)
     compiled = torch.compile(cell, fullgraph=True, dynamic=True, backend="aot_eager")
@@ -380,10 +393,12 @@ def test_compiled_equals_eager_without_compiling_each_length(name: str) -> None:
                 cell, xs, random_state(cell), lambda xs, s: cell.scan(xs, s, lengths, reset),  # noqa: B023
                 lambda xs, s: compiled(xs, s, lengths, reset), 1e-9,  # noqa: B023
             )  # fmt: skip
+    assert cell.last_path.name == kernel
 
 
+@pytest.mark.parametrize("kernel", ["reference"])
 @pytest.mark.parametrize("name", ["elman activation=sigmoid", "lstm peephole=True", "gru reset_after=False", "own"])
-def test_the_compiled_reference_equals_eager(name: str) -> None:
+def test_the_compiled_reference_equals_eager(name: str, kernel: str) -> None:
     torch._dynamo.reset()
     cell = make(name)
     compiled = torch.compile(cell, fullgraph=True, backend="aot_eager")

@@ -8,6 +8,7 @@ import torch
 from recurra.cells import Cell, ElmanCell, GRUCell, LSTMCell
 from recurra.core.state import leaves, tree_map
 from recurra.kernels import compiled
+from recurra.kernels.dispatch import use
 from recurra.kernels.fused import Fused
 
 
@@ -40,7 +41,8 @@ def test_a_learned_initial_state_gets_its_gradient() -> None:
         initial = torch.full((2, 4), 0.3, requires_grad=True)
         state = tree_map(torch.zeros_like, initial)
         if scan is None:
-            ys, _ = cell.scan(xs, state, None, reset, initial=initial)
+            with use("fused"):
+                ys, _ = cell.scan(xs, state, None, reset, initial=initial)
         else:
             ys, _ = scan(kernel, xs, state, None, reset, initial, reverse=False)
         found += torch.autograd.grad(ys.square().sum(), [initial])

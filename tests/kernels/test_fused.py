@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -24,16 +25,19 @@ CELLS = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def _fused() -> Iterator[None]:
+    with use("fused"):
+        yield
+
+
 def compare(cell: Cell, xs: Tensor, *arguments: Tensor | None, initial: Tensor | None = None, tolerance: float) -> None:
     found, wanted = [], []
     for results, kernel in ((found, "fused"), (wanted, "reference")):
         own = xs.clone().requires_grad_()
         fresh = None if initial is None else tree_map(lambda leaf: leaf + initial, cell.initial_state(len(xs)))
-        if kernel == "fused":
+        with use(kernel):  # type: ignore[arg-type]
             ys, state = cell.scan(own, None, *arguments, initial=fresh)
-        else:
-            with use("reference"):
-                ys, state = cell.scan(own, None, *arguments, initial=fresh)
         loss = ys.square().sum() + sum(leaf.sum() for leaf in leaves(state))
         results += [ys, *leaves(state), *torch.autograd.grad(loss, [own, *cell.parameters()])]
         assert cell.last_path.name == kernel

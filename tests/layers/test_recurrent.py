@@ -14,9 +14,11 @@ from recurra.core.errors import ConfigError, ShapeError
 from recurra.core.seeding import load_rng_state, rng_state
 from recurra.core.sequences import Sequences
 from recurra.core.state import State, describe, leaves, select, tree_map
+from recurra.kernels import extension
 from recurra.kernels.dispatch import use
 from recurra.layers.recurrent import DropoutConfig, Recurrent, RecurrentConfig
 
+FAST = "fused" if extension.MISSING else "native"
 B, T, I, H = 4, 6, 3, 5  # noqa: E741 (the axes' names)
 LENGTHS = torch.tensor([6, 0, 2, 5])
 RESET = torch.zeros(B, T, dtype=torch.bool)
@@ -52,7 +54,7 @@ def test_equals_torch_nn(kind: str, module: type[nn.RNNBase], bidirectional: boo
     for leaf, state in enumerate(per_leaf):
         flat = list(leaves(found.state))[leaf :: len(per_leaf)]
         assert_close(torch.stack(flat), state)
-    assert [path.name for path in stack.last_path] == ["fused"] * len(suffixes)
+    assert [path.name for path in stack.last_path] == [FAST] * len(suffixes)
     sources = [stack.cells[0].get_parameter("weight_hh"), wanted.weight_hh_l0]
     first = torch.autograd.grad(found.outputs.data.square().sum(), sources[:1])[0]
     assert_close(first, torch.autograd.grad(ys.square().sum(), sources[1:])[0])
@@ -99,7 +101,7 @@ def test_padding_is_never_read(bidirectional: bool) -> None:
     assert gradient.isfinite().all()
 
 
-def test_fused_equals_reference_with_both_directions() -> None:
+def test_the_fast_kernel_equals_the_reference_with_both_directions() -> None:
     stack = build(bidirectional=True, learn_initial_state=True)
     inputs = batch()
     found = stack(inputs).outputs.data
@@ -293,7 +295,7 @@ def test_zoneout_takes_its_expectation_in_eval() -> None:
     assert_close(found[1], 0.5 * old[1] + 0.5 * new[1])
 
 
-def test_the_kernel_is_fused_unless_noise_acts_inside_the_step() -> None:
+def test_torchs_kernel_runs_unless_noise_acts_inside_the_step() -> None:
     inputs = batch()
     for field, name in (
         ("weight", "fused"),
@@ -302,8 +304,11 @@ def test_the_kernel_is_fused_unless_noise_acts_inside_the_step() -> None:
         ("zoneout_cell", "reference"),
     ):
         stack = build(dropout={field: 0.5})
-        stack(inputs)
+        with use("fused"):
+            stack(inputs)
         assert {path.name for path in stack.last_path} == {name}
+        stack(inputs)
+        assert {path.name for path in stack.last_path} == {name if extension.MISSING else "native"}
 
 
 # errors
@@ -386,7 +391,7 @@ def test_a_whole_model_compiles_once_for_all_lengths(cell: str) -> None:
                 results.append([logits, *leaves(after), *torch.autograd.grad(loss, list(model.parameters()))])
         for found, wanted in zip(results[1], results[0], strict=True):
             torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
-    assert [path.name for path in model.recurrent.last_path] == ["fused", "fused"]
+    assert [path.name for path in model.recurrent.last_path] == [FAST, FAST]
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])

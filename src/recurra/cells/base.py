@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -12,11 +13,15 @@ from torch.func import functional_call
 
 from recurra.cells.checks import check_inputs, check_lengths, check_state, require_positive
 from recurra.core.errors import ConfigError, did_you_mean
-from recurra.core.state import State
-from recurra.kernels import compiled, dispatch, fused, reference
+from recurra.core.state import State, leaves
+from recurra.kernels import compiled, dispatch, fused, native, reference
+from recurra.kernels.dispatch import Path, Shape
+from recurra.kernels.extension import STATE, Inputs, Options
 from recurra.kernels.fused import Fused
+from recurra.kernels.native import Native
+from recurra.kernels.packing import Packing
 from recurra.kernels.rows import clear_padding, simplify
-from recurra.kernels.zoneout import make_zoneout
+from recurra.kernels.zoneout import Zoneout, make_zoneout
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,9 @@ class Cell(nn.Module, ABC):
         last_path: which kernel the last scan took, and why not a faster one.
     """
 
+    _described: ClassVar[type[Cell]]
+    """The class whose formula `native_kernel` describes."""
+
     def __init__(self, input_size: int, hidden_size: int, output_size: int | None = None) -> None:
         super().__init__()
         require_positive(type(self).__name__, input_size=input_size, hidden_size=hidden_size)
@@ -78,6 +86,18 @@ class Cell(nn.Module, ABC):
         self.hidden_size = hidden_size
         self.output_size = hidden_size if output_size is None else output_size
         self.last_path = dispatch.NOT_RUN
+        self._packing = Packing()
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        """A class with a step of its own inherits no kernel: that would compute another's step."""
+        super().__init_subclass__(**arguments)
+        own = vars(cls)
+        if own.keys() & {"step", "project", "recur"}:
+            for name in ("fused_kernel", "native_kernel"):
+                if name not in own:
+                    setattr(cls, name, getattr(Cell, name))
+        if "native_kernel" in own:
+            cls._described = cls
 
     @abstractmethod
     def initial_state(self, batch_size: int) -> State:
@@ -108,6 +128,25 @@ class Cell(nn.Module, ABC):
     def fused_kernel(self) -> Fused | str:
         """Torch's fused kernel that does the same with these weights, or the reason why there is none."""
         return f"torch has no fused kernel for {type(self).__name__}"
+
+    def native_kernel(self) -> Native | str:
+        """What recurra's own kernel needs to know of this cell, or the reason why it can't do it."""
+        return f"recurra has no kernel of its own for {type(self).__name__}"
+
+    def with_weights(self, weights: Mapping[str, Tensor], packing: Packing | None = None) -> Cell:
+        """The same cell over other tensors, sharing all else.
+
+        Unlike `torch.func.functional_call` it leaves this one as it is, so that two threads can't meet in it.
+
+        Args:
+            weights: what stands for each parameter.
+            packing: where to keep them in packed form; None is nowhere.
+        """
+        twin = object.__new__(type(self)._described)
+        twin.__dict__.update({name: value for name, value in self.__dict__.items() if name not in weights})
+        twin.__dict__["_parameters"] = {**self._parameters, **weights}
+        twin.__dict__["_packing"] = packing or Packing()
+        return twin
 
     def zeros(self, batch_size: int, size: int) -> Tensor:
         """(batch_size, size) zeros with the dtype and device of the cell's first parameter."""
@@ -194,26 +233,53 @@ class Cell(nn.Module, ABC):
         reverse: bool,
     ) -> tuple[Tensor, State]:
         """Choose the kernel and run it; everything is checked and given."""
-        zoneout = make_zoneout(noise.zoneout, noise.training, initial)
-        kernel = self.fused_kernel()
-        obstacle = kernel if isinstance(kernel, str) else ""
-        if zoneout is not None:
-            obstacle = "zoneout acts on the state inside each step"
-        elif noise.hidden_mask is not None:
-            obstacle = "recurrent dropout acts on h inside each step"
+        zoneout = make_zoneout(noise.zoneout, noise.training, state)
+        kernel, torchs = self.native_kernel(), self.fused_kernel()
+        path = self.last_path = self._choose(kernel, torchs, xs, noise, zoneout)
+        if path.name == "fused" and not isinstance(torchs, str) and torch.compiler.is_compiling():
+            return compiled.scan(torchs, xs, state, lengths, reset, initial, reverse=reverse)
+        lengths, reset = simplify(lengths, reset, xs.shape, xs.device)
+        if path.name == "native" and not isinstance(kernel, str):
+            mask = noise.hidden_mask
+            return native.scan(
+                kernel, xs, state, lengths, reset, initial, hidden_mask=mask, zoneout=zoneout, reverse=reverse
+            )
+        if path.name == "fused" and not isinstance(torchs, str):
+            return fused.scan(torchs, xs, state, lengths, reset, initial, reverse=reverse)
+        return self._run_reference(xs, state, lengths, reset, initial, noise=noise, zoneout=zoneout, reverse=reverse)
+
+    def _choose(
+        self, kernel: Native | str, torchs: Fused | str, xs: Tensor, noise: Noise, zoneout: Zoneout | None
+    ) -> Path:
         weight = self.first_weight()
         dtype = xs.dtype if weight is None else weight.dtype
-        self.last_path = dispatch.choose("" if isinstance(kernel, str) else kernel.name, obstacle, xs, dtype)
-        if self.last_path.name == "fused" and not isinstance(kernel, str):
-            if torch.compiler.is_compiling():
-                return compiled.scan(kernel, xs, state, lengths, reset, initial, reverse=reverse)
-            lengths, reset = simplify(lengths, reset, xs.shape, xs.device)
-            return fused.scan(kernel, xs, state, lengths, reset, initial, reverse=reverse)
-        lengths, reset = simplify(lengths, reset, xs.shape, xs.device)
-        projected = self.project(clear_padding(xs, lengths))
+        obstacle = kernel if isinstance(kernel, str) else native.obstacle(kernel, noise.hidden_mask)
+        torchs_obstacle = torchs if isinstance(torchs, str) else ""
+        if zoneout is not None:
+            torchs_obstacle = "zoneout acts on the state inside each step"
+        elif noise.hidden_mask is not None:
+            torchs_obstacle = "recurrent dropout acts on h inside each step"
+        shape = None
+        if not isinstance(kernel, str) and not torch.compiler.is_compiling():
+            shape = Shape(kernel.kind, xs.shape[1], xs.shape[0], self.input_size, self.hidden_size)
+        name = "" if isinstance(torchs, str) else torchs.name
+        return dispatch.choose(obstacle, torchs_obstacle, name, xs, dtype, shape)
+
+    def _run_reference(
+        self,
+        xs: Tensor,
+        state: State,
+        lengths: Tensor | None,
+        reset: Tensor | None,
+        initial: State | None,
+        *,
+        noise: Noise,
+        zoneout: Zoneout | None,
+        reverse: bool,
+    ) -> tuple[Tensor, State]:
         return reference.scan(
             lambda x, before: self.recur(x, before, noise),
-            projected,
+            self.project(clear_padding(xs, lengths)),
             state,
             lengths,
             reset,
@@ -221,6 +287,40 @@ class Cell(nn.Module, ABC):
             zoneout=zoneout,
             reverse=reverse,
         )
+
+    def _native_weights(self, *names: str) -> tuple[Tensor | None, ...]:
+        """The parameters of these names, or what torch.nn.utils put in their place, filled up with None."""
+        own = self._parameters
+        weights = [own[name] if name in own else getattr(self, name) for name in names]
+        return (*weights, *[None] * (STATE - 1 - len(names)))
+
+    def _replay(self, options: Options, inputs: Inputs) -> tuple[Tensor, ...]:
+        """The scan that recurra's kernel would do, by this cell's formula in plain torch."""
+        weights = zip(Inputs._fields[1:STATE], inputs[1:STATE], strict=True)
+        twin = self.with_weights({name: weight for name, weight in weights if weight is not None})
+        state, initial = (
+            cast(State, h if c is None else (h, c))
+            for h, c in ((inputs.h, inputs.c), (inputs.h_initial, inputs.c_initial))
+        )
+        zoneout = None
+        if options.zoneout_h or options.zoneout_c:
+            probabilities = (options.zoneout_h,) if inputs.c is None else (options.zoneout_h, options.zoneout_c)
+            zoneout = Zoneout(probabilities, inputs.seed)
+        ys, after = twin._run_reference(
+            inputs.xs,
+            state,
+            inputs.lengths,
+            inputs.reset,
+            initial,
+            noise=Noise(hidden_mask=inputs.mask),
+            zoneout=zoneout,
+            reverse=options.reverse,
+        )
+        return ys.transpose(0, 1), *leaves(after)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
+        self._packing.forget()
+        return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
 
     def _scan_with_masked_weights(
         self,

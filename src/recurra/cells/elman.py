@@ -14,7 +14,9 @@ from recurra.cells.gates import add_parameters, fill_orthogonal, fill_xavier, pr
 from recurra.core.config import Config, parse
 from recurra.core.errors import ShapeError
 from recurra.core.state import State
+from recurra.kernels.extension import KINDS
 from recurra.kernels.fused import Fused
+from recurra.kernels.native import Native
 
 Activation = Callable[[Tensor], Tensor]
 _ACTIVATIONS: dict[str, Activation] = {"tanh": torch.tanh, "relu": torch.relu, "sigmoid": torch.sigmoid}
@@ -159,6 +161,13 @@ class ElmanCell(Cell):
         if self.bias_ih is not None and self.bias_hh is not None:
             weights += [self.bias_ih, self.bias_hh]
         return Fused(_FUSED[self.activation_name], weights, self.bias_ih is not None)
+
+    def native_kernel(self) -> Native | str:
+        """Recurra's own kernel, which knows the three named activations."""
+        if not self.activation_name:
+            return "recurra's own kernel can't do an activation of your own"
+        weights = self._native_weights("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        return Native(KINDS[f"rnn_{self.activation_name}"], weights, self._replay, self._packing)
 
     def extra_repr(self) -> str:
         """For `print(model)`."""

@@ -12,7 +12,9 @@ from recurra.cells.base import NO_NOISE, Cell, Noise
 from recurra.cells.gates import add_parameters, chrono_bias, fill_orthogonal, fill_xavier, product
 from recurra.core.config import Config, parse
 from recurra.core.state import State
+from recurra.kernels.extension import KINDS
 from recurra.kernels.fused import Fused
+from recurra.kernels.native import Native
 
 
 class GRUConfig(Config):
@@ -132,6 +134,12 @@ class GRUCell(Cell):
             return "torch's fused GRU has no layer norm option"
         weights = [self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh]
         return Fused("gru", [weight for weight in weights if weight is not None], self.bias_ih is not None)
+
+    def native_kernel(self) -> Native | str:
+        """Recurra's own kernel, with all options."""
+        weights = self._native_weights("weight_ih", "weight_hh", "bias_ih", "bias_hh", "norm_ih", "norm_hh")
+        kind = KINDS["gru" if self.options.reset_after else "gru_reset_before"]
+        return Native(kind, weights, self._replay, self._packing)
 
     def extra_repr(self) -> str:
         """For `print(model)`."""

@@ -14,7 +14,9 @@ from recurra.cells.gates import add_parameters, chrono_bias, fill_orthogonal, fi
 from recurra.core.config import Config, parse
 from recurra.core.errors import ConfigError
 from recurra.core.state import State
+from recurra.kernels.extension import LSTM, STATE, Inputs
 from recurra.kernels.fused import Fused
+from recurra.kernels.native import Native
 
 
 class LSTMConfig(Config):
@@ -30,6 +32,7 @@ class LSTMConfig(Config):
     coupled: bool = Field(default=False, description="input gate = 1 - forget gate (Greff et al., 2017)")
     layer_norm: bool = Field(default=False, description="normalise both products and c (Ba et al., 2016)")
     proj_size: int = Field(default=0, ge=0, description="size of h after a projection (Sak et al., 2014); 0 is none")
+    cell_clip: float | None = Field(default=None, gt=0, description="bound of |c| (Sak et al., 2014)")
 
     def build(self, input_size: int, hidden_size: int) -> LSTMCell:
         """The cell."""
@@ -144,6 +147,8 @@ class LSTMCell(Cell):
         f = torch.sigmoid(first[-1])
         i = 1 - f if self.options.coupled else torch.sigmoid(first[0])
         c = f * c + i * torch.tanh(g)
+        if self.options.cell_clip is not None:
+            c = c.clamp(-self.options.cell_clip, self.options.cell_clip)
         if peepholes is not None:
             o = o + peepholes[-1] * c
         shown = c if self.norm_c is None else F.layer_norm(c, self.norm_c.shape, self.norm_c, self.norm_c_bias)
@@ -154,11 +159,17 @@ class LSTMCell(Cell):
 
     def fused_kernel(self) -> Fused | str:
         """Torch's LSTM, which knows the projection only."""
-        for option in ("peephole", "coupled", "layer_norm"):
+        for option in ("peephole", "coupled", "layer_norm", "cell_clip"):
             if getattr(self.options, option):
                 return f"torch's fused LSTM has no {option.replace('_', ' ')} option"
         weights = [self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh, self.weight_hr]
         return Fused("lstm", [weight for weight in weights if weight is not None], self.bias_ih is not None)
+
+    def native_kernel(self) -> Native | str:
+        """Recurra's own kernel, with all options."""
+        weights = self._native_weights(*Inputs._fields[1:STATE])
+        clip = self.options.cell_clip or 0.0
+        return Native(LSTM, weights, self._replay, self._packing, self.options.coupled, clip)
 
     def extra_repr(self) -> str:
         """For `print(model)`."""

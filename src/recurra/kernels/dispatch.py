@@ -11,17 +11,19 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from recurra.core.errors import ConfigError
+from recurra.core.errors import ConfigError, did_you_mean
+from recurra.kernels import extension
 
-Kernel = Literal["fused", "reference", "none"]
+Kernel = Literal["native", "fused", "reference", "none"]
 
 
 class Path(NamedTuple):
     """The kernel that ran last, and the reason in a sentence.
 
     Attributes:
-        name: "fused" (torch's own LSTM/GRU/RNN), "reference" (a loop over the steps in plain torch; under
-            torch.compile it is unrolled, so that each T is compiled anew), or "none" before the first scan.
+        name: "native" (recurra's own, in C++), "fused" (torch's own LSTM/GRU/RNN), "reference" (a loop over the steps
+            in plain torch; under torch.compile it is unrolled, so that each T is compiled anew), or "none" before the
+            first scan.
         reason: why this one, and why not a faster one.
     """
 
@@ -30,21 +32,35 @@ class Path(NamedTuple):
 
 
 NOT_RUN = Path("none", "no scan has run yet")
+NATIVE = Path("native", "recurra's own kernel does exactly this")
 _ENVIRONMENT = "RECURRA_KERNELS"
-_SETTINGS = ("auto", "off")
+_SETTINGS: dict[str, Kernel | None] = {"auto": None, "torch": "fused", "off": "reference"}
+_KERNELS = ("native", "fused", "reference")
 _forced: list[Kernel] = []
 
 
+class Shape(NamedTuple):
+    """What the choice between two kernels that can do a scan hangs on: `extension.KINDS`, T, B, I, H."""
+
+    kind: int
+    num_steps: int
+    batch_size: int
+    input_size: int
+    hidden_size: int
+
+
 @contextmanager
-def use(kernel: Literal["reference"]) -> Iterator[None]:
-    """Run every scan inside the `with` block by the plain reference, in all threads.
+def use(kernel: Literal["native", "fused", "reference"]) -> Iterator[None]:
+    """Run the scans inside the `with` block, in all threads, by a kernel of your choice.
+
+    "native" takes recurra's own wherever it can, also where torch's is known to be faster; "fused" takes torch's, and
+    "reference" the plain loop over the steps. What a kernel can't do the next one does.
 
     Raises:
-        ConfigError: another kernel than "reference" is asked for; a faster one can't be forced, as it may not be able
-            to do what a scan asks.
+        ConfigError: no such kernel.
     """
-    if kernel != "reference":
-        raise ConfigError(f"use({kernel!r}): only 'reference' can be forced; the fast kernels are chosen by default.")
+    if kernel not in _KERNELS:
+        raise ConfigError(f"use({kernel!r}): no such kernel.{did_you_mean(kernel, _KERNELS)}")
     _forced.append(kernel)
     try:
         yield
@@ -52,34 +68,82 @@ def use(kernel: Literal["reference"]) -> Iterator[None]:
         _forced.pop()
 
 
-def choose(fused_name: str, obstacle: str, xs: Tensor, dtype: torch.dtype) -> Path:
+def choose(native: str, fused: str, name: str, xs: Tensor, dtype: torch.dtype, shape: Shape | None = None) -> Path:
     """Choose the kernel for one scan.
 
     Args:
-        fused_name: what torch calls the fused kernel: "lstm", "gru", "rnn_tanh", "rnn_relu"; "" for none.
-        obstacle: why the fused kernel can't do what the cell or the noise asks; "" for no obstacle.
+        native: why recurra's kernel can't do what the cell or the noise asks; "" for no obstacle.
+        fused: why torch's can't.
+        name: what torch calls its kernel: "lstm", "gru", "rnn_tanh", "rnn_relu"; "" for none.
         xs: the inputs.
         dtype: of the weights.
+        shape: of the scan where both kernels may do it.
     Raises:
-        ConfigError: the environment variable RECURRA_KERNELS is neither "auto" nor "off".
+        ConfigError: the environment variable RECURRA_KERNELS has an unknown value.
     """
+    wanted, asked = _wish()
+    if wanted == "reference":
+        return Path("reference", asked)
+    native = asked if wanted == "fused" else native or native_obstacle(xs, dtype)
+    if not native and not (shape and wanted is None and not fused and torch_is_faster(shape)):
+        return NATIVE
+    fused = fused or _torch_obstacle(name, xs, dtype)
+    if not fused:
+        reason = native or "torch's is faster for these sizes"
+        return Path("fused", f"exactly what torch's fused {name} does; {reason}")
+    return NATIVE if not native else Path("reference", f"{fused}; {native}")
+
+
+def torch_is_faster(shape: Shape) -> bool:
+    """Whether torch's kernel was measured to be faster than recurra's, where it can do the scan."""
+    return False
+
+
+def _wish() -> tuple[Kernel | None, str]:
+    """The kernel that was asked for, if any, and by what."""
     if _forced:
-        return Path("reference", "asked for by recurra.kernels.dispatch.use('reference')")
+        return _forced[-1], f"asked for by recurra.kernels.dispatch.use({_forced[-1]!r})"
     setting = os.environ.get(_ENVIRONMENT, "auto")
     if setting not in _SETTINGS:
         raise ConfigError(f"{_ENVIRONMENT}={setting}: no such choice. Set it to one of: {', '.join(_SETTINGS)}.")
-    if setting == "off":
-        return Path("reference", f"asked for by {_ENVIRONMENT}=off")
-    reason = obstacle or _torch_obstacle(fused_name, xs, dtype)
-    if reason:
-        return Path("reference", reason)
-    return Path("fused", f"exactly what torch's fused {fused_name} does")
+    return _SETTINGS[setting], f"asked for by {_ENVIRONMENT}={setting}"
 
 
 def in_functorch() -> bool:
     """Whether a torch.func transform (vmap, grad, jvp, ...) is active."""
     level: int | None = torch._C._functorch.maybe_current_level()
     return level is not None
+
+
+def native_obstacle(xs: Tensor, dtype: torch.dtype) -> str:
+    """Why recurra's kernel can't run on these inputs with weights of `dtype`; "" where it can."""
+    if extension.MISSING:
+        return extension.MISSING
+    if not xs.is_cpu:
+        return f"recurra's own kernels run on a CPU, not on {xs.device}"
+    if dtype not in extension.TYPES:
+        return f"recurra's own kernels have no {dtype}"
+    if torch.is_autocast_enabled("cpu"):
+        return "autocast is on, which recurra's own kernels don't follow"
+    if not torch.compiler.is_compiling():
+        return _transform_obstacle()
+    return "a torch.func transform is compiled" if in_functorch() else ""
+
+
+def _transform_obstacle() -> str:
+    if forward_ad._current_level >= 0:
+        return "forward-mode differentiation is active, and recurra's own kernels have no rule for it"
+    if torch._C._get_tracing_state() is not None:
+        return "torch.jit.trace writes down operators of torch's alone"
+    if in_functorch() and not only_vmap():
+        return "a torch.func transform other than vmap is active, and recurra's own kernels have no rule for it"
+    return ""
+
+
+def only_vmap() -> bool:
+    """Whether all active torch.func transforms are vmap."""
+    stack = torch._C._functorch.get_interpreter_stack() or []
+    return all(level.key() == torch._C._functorch.TransformType.Vmap for level in stack)
 
 
 def can_read(values: Tensor) -> bool:

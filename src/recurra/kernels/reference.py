@@ -10,7 +10,7 @@ from torch import Tensor
 from recurra.core.sequences import mask_from_lengths
 from recurra.core.state import State, leaves, where
 from recurra.kernels.rows import flip, flip_reset, select_rows
-from recurra.kernels.zoneout import Zoneout, zone_out
+from recurra.kernels.zoneout import Zoneout, draw_keys, zone_out
 
 Recur = Callable[[Tensor, State], tuple[Tensor, State]]
 
@@ -41,6 +41,7 @@ def scan(
         Outputs (B, T, O), zero on padding; the state after each row's own last step.
     """
     mask = None if lengths is None else mask_from_lengths(lengths, xs.shape[0], xs.shape[1], xs.device)
+    keys = None if zoneout is None else _draw_keys(zoneout, xs, lengths, reverse)
     if reverse:
         xs = flip(xs, lengths)
         reset = None if reset is None else flip_reset(reset, lengths)
@@ -53,7 +54,7 @@ def scan(
             state = where(reset[:, step], initial, state)
         y, new = recur(x, state)
         if zoneout is not None:
-            y, new = _zone_out(zoneout, state, y, new)
+            y, new = _zone_out(zoneout, state, y, new, None if keys is None else keys[step])
         if mask is not None:
             real = mask[:, step]
             y, new = select_rows(real, y, torch.zeros_like(y)), where(real, new, state)
@@ -63,9 +64,19 @@ def scan(
     return (flip(ys, lengths) if reverse else ys), state
 
 
-def _zone_out(zoneout: Zoneout, old: State, y: Tensor, new: State) -> tuple[Tensor, State]:
-    zoned = zone_out(zoneout, old, new)
+def _zone_out(zoneout: Zoneout, old: State, y: Tensor, new: State, keys: Tensor | None) -> tuple[Tensor, State]:
+    zoned = zone_out(zoneout, old, new, keys)
     for before, after in zip(leaves(new), leaves(zoned), strict=True):
         if before is y:
             return after, zoned
     return y, zoned
+
+
+def _draw_keys(zoneout: Zoneout, xs: Tensor, lengths: Tensor | None, reverse: bool) -> Tensor | None:
+    """(T, num_leaves, B), in the order in which the steps run."""
+    if zoneout.seed is None:
+        return None
+    steps = torch.arange(xs.shape[1], device=xs.device).expand(xs.shape[0], -1)
+    if reverse:
+        steps = flip(steps[..., None], lengths)[..., 0]
+    return draw_keys(zoneout.seed, steps, len(zoneout.probabilities))

@@ -11,15 +11,16 @@ import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
-from torch.func import functional_call
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-from recurra.cells import CELLS, Cell, ElmanCell, GRUCell, LSTMCell, Noise
+from recurra.cells import CELLS, NO_NOISE, Cell, ElmanCell, GRUCell, LSTMCell, Noise
 from recurra.cells.checks import check_inputs, check_lengths, require_positive
 from recurra.core.config import Config, parse
 from recurra.core.errors import ConfigError, ShapeError
 from recurra.core.state import State, leaves
-from recurra.kernels.dispatch import Path, choose
+from recurra.kernels.dispatch import Path, Shape, choose
+from recurra.kernels.extension import KINDS
+from recurra.kernels.packing import Packing
 from recurra.layers.dropout import locked_dropout, locked_mask
 from recurra.layers.recurrent import Probability
 
@@ -77,6 +78,7 @@ class Recurrence(nn.Module):
         self._check_arguments()
         # These hold no numbers: they lend their scan to the parameters below. A tuple, which torch does not register.
         self._cells = tuple(self._new_cell(layer, _HOLLOW, device="meta") for layer in range(min(self.num_layers, 2)))
+        self._packings = {suffix: Packing() for _, suffix in self._slots()}
         self._weight_names = tuple(name for name, _ in self._cells[0].named_parameters())
         for layer, suffix in self._slots():
             for name, parameter in self._cell(layer).named_parameters():
@@ -156,6 +158,8 @@ class Recurrence(nn.Module):
             )
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        for packing in self._packings.values():
+            packing.forget()
         cast(Any, super())._apply(fn, recurse)
         self.flatten_parameters()
         return self
@@ -209,13 +213,17 @@ class Recurrence(nn.Module):
         weight = self._weights("l0")["weight_ih"]
         plain = lengths is None and reset is None and not self._is_noisy() and xs.numel() > 0
         plain = plain and not torch.compiler.is_compiling() and not torch.is_autocast_enabled(xs.device.type)
-        if plain and choose(self.mode.lower(), "", xs, weight.dtype).name == "fused":
-            return self._run_torch(xs, before)
+        if plain:
+            name = self.mode.lower()
+            shape = Shape(KINDS[name], xs.shape[1], xs.shape[0], self.input_size, self.hidden_size)
+            path = choose("", "", name, xs, weight.dtype, shape)
+            if path.name == "fused":
+                self.last_path = [path] * len(self._slots())
+                return self._run_torch(xs, before)
         return self._run_cells(xs, before, lengths, reset)
 
     def _run_torch(self, xs: Tensor, before: list[Tensor] | None) -> tuple[Tensor, list[Tensor]]:
         """Torch's own kernel over all layers and directions at once."""
-        self.last_path = [Path("fused", f"exactly what torch.nn.{self._name} does")] * len(self._slots())
         if before is None:
             before = [xs.new_zeros(len(self._slots()), xs.shape[0], size) for size in self._leaf_sizes()]
         weights: list[Tensor] = [weight for group in self.all_weights for weight in group]
@@ -239,25 +247,29 @@ class Recurrence(nn.Module):
             outputs = []
             for _, suffix in [slot for slot in self._slots() if slot[0] == layer]:
                 state = None if before is None else _as_state([leaf[len(after)] for leaf in before])
-                ys, new = self._scan((layer, suffix), xs, state, lengths, reset)
-                outputs.append(ys)
+                ys, new, path = self._scan((layer, suffix), xs, state, lengths, reset)
+                outputs.append(ys.transpose(0, 1))
                 after.append(tuple(leaves(new)))
-                paths.append(self._cell(layer).last_path)
-            xs = torch.cat(outputs, 2) if self.bidirectional else outputs[0]
+                paths.append(path)
+            steps = torch.cat(outputs, 2) if self.bidirectional else outputs[0]
             if layer < self.num_layers - 1:
-                xs = F.dropout(xs, self.dropout, self.training)
+                # Over (T, B, H), as torch draws it, so that the same seed drops the same.
+                steps = F.dropout(steps, self.dropout, self.training)
+            xs = steps.transpose(0, 1)
+            if layer < self.num_layers - 1:
                 xs = locked_dropout(xs, self.extras.hidden_dropout, self.training)
         self.last_path = paths
         xs = locked_dropout(xs, self.extras.output_dropout, self.training)
-        return xs, [torch.stack(parts) for parts in zip(*after, strict=True)]
+        return xs, [torch.stack(parts) if len(parts) > 1 else parts[0][None] for parts in zip(*after, strict=True)]
 
     def _scan(
         self, slot: tuple[int, str], xs: Tensor, state: State | None, lengths: Tensor | None, reset: Tensor | None
-    ) -> tuple[Tensor, State]:
-        cell, weights = self._cell(slot[0]), self._weights(slot[1])
-        options = {"noise": self._noise(cell, xs, weights), "reverse": slot[1].endswith("_reverse")}
-        result: tuple[Tensor, State] = functional_call(cell, dict(weights), (xs, state, lengths, reset), options)
-        return result
+    ) -> tuple[Tensor, State, Path]:
+        weights = self._weights(slot[1])
+        cell = self._cell(slot[0]).with_weights(weights, self._packings[slot[1]])
+        noise = self._noise(cell, xs, weights) if self._is_noisy() else NO_NOISE
+        ys, after = cell.scan(xs, state, lengths, reset, noise=noise, reverse=slot[1].endswith("_reverse"))
+        return ys, after, cell.last_path
 
     def _noise(self, cell: Cell, xs: Tensor, weights: dict[str, nn.Parameter]) -> Noise:
         hidden_mask, weight_mask = None, {}
