@@ -23,8 +23,7 @@ struct Layout {
   Product inner{};            // of r h, in a GRU that resets before the product
 
   bool is_merged() const { return input.begin == hidden.begin && input.end == hidden.end && !before; }
-  // Columns of activated gates that stand behind the normalised products.
-  int num_kept() const { return norm ? (gru ? 4 : num_gates) : 0; }
+  int num_kept = 0;  // columns behind those: activated gates, where the products stay; else tanh(c) of an LSTM
 };
 
 constexpr int kStatistics = 8;  // numbers behind those: 1 / deviation of the products' parts, mean and 1 / deviation of c
@@ -40,6 +39,7 @@ inline Layout layout_of(const Problem& p) {
     l.num_gates = 3;
     l.input = {0, 3, {2, 0, 1, 0}};
     const int shift = l.norm ? 3 : 0;
+    l.num_kept = l.norm ? 4 : 0;
     if (l.before) {
       l.hidden = {1 + shift, 3 + shift, {0, 1, 0, 0}};
       l.inner = {shift, 1 + shift, {2, 0, 0, 0}};
@@ -55,6 +55,7 @@ inline Layout layout_of(const Problem& p) {
   }
   l.num_gates = p.kind == kLSTM ? (p.coupled ? 3 : 4) : 1;
   l.num_columns = l.norm ? 2 * l.num_gates : l.num_gates;
+  l.num_kept = l.norm ? l.num_gates : p.kind == kLSTM ? 1 : 0;
   l.input = {0, l.num_gates, {0, 1, 2, 3}};
   l.hidden = {l.num_columns - l.num_gates, l.num_columns, {0, 1, 2, 3}};
   return l;
@@ -62,7 +63,7 @@ inline Layout layout_of(const Problem& p) {
 
 inline int64_t columns_of(const Problem& p) {
   const Layout l = layout_of(p);
-  const int64_t size = (l.num_columns + l.num_kept()) * p.H + (l.norm ? kStatistics : 0);
+  const int64_t size = (l.num_columns + l.num_kept) * p.H + (l.norm ? kStatistics : 0);
   return (size + 15) / 16 * 16;
 }
 

@@ -70,7 +70,7 @@ struct Cell {
 
   // The first of the activated gates of a saved row, and the statistics behind them.
   T* kept(T* row) const { return scan.layout.norm ? row + scan.layout.num_columns * H : row; }
-  T* statistics(T* row) const { return row + (scan.layout.num_columns + scan.layout.num_kept()) * H; }
+  T* statistics(T* row) const { return row + (scan.layout.num_columns + scan.layout.num_kept) * H; }
 
   // Gate `gate` before its activation, units j..: `column` is its place in the products, `x_side`/`h_side` say which
   // normalised products add up.
@@ -121,44 +121,73 @@ struct Cell {
       statistic[0] = normalise(row.products, size, eps);
       statistic[1] = normalise(row.products + size, size, eps);
     }
-    for_vectors<T>(begin, end, [&](i64 j, int n, auto full) RECURRA_LAMBDA {
+    // The new c and the output gate.
+    auto gate = [&](i64 j, int n, auto full, Vec<T>& c, Vec<T>& o) RECURRA_LAMBDA {
       constexpr bool kFull = decltype(full)::value;
       const Vec<T> before = load_part<kFull>(row.c_before + j, n);
-      Vec<T> f = gate_input<kNorm, kFull>(row.products, kF, kF, j, n);
-      if (peephole) f += load_part<kFull>(peephole + kF * H + j, n) * before;
-      f = sigmoid<T>(f);
-      Vec<T> i = T(1) - f;
-      if constexpr (!kCoupled) {
-        i = gate_input<kNorm, kFull>(row.products, kI, kI, j, n);
-        if (peephole) i += load_part<kFull>(peephole + j, n) * before;
-        i = sigmoid<T>(i);
+      // f g o, then i where it has weights of its own
+      Vec<T> q[4] = {gate_input<kNorm, kFull>(row.products, kF, kF, j, n),
+                     gate_input<kNorm, kFull>(row.products, kG, kG, j, n),
+                     gate_input<kNorm, kFull>(row.products, kO, kO, j, n), Vec<T>{}};
+      if constexpr (!kCoupled) q[3] = gate_input<kNorm, kFull>(row.products, kI, kI, j, n);
+      if (peephole) {
+        q[0] += load_part<kFull>(peephole + kF * H + j, n) * before;
+        if constexpr (!kCoupled) q[3] += load_part<kFull>(peephole + j, n) * before;
+        // The output gate sees the new c, of which it has no part yet.
+        const Vec<T> waiting = q[2];
+        activate<T, 4, 2>(q);
+        q[2] = waiting;
+      } else {
+        activate<T, 4, 2>(q);
       }
-      const Vec<T> g = tanh<T>(gate_input<kNorm, kFull>(row.products, kG, kG, j, n));
-      Vec<T> o = gate_input<kNorm, kFull>(row.products, kO, kO, j, n);
-      Vec<T> c = f * before + i * g;
+      const Vec<T> f = q[0], g = q[1], i = kCoupled ? T(1) - f : q[3];
+      o = q[2];
+      c = f * before + i * g;
       if (clip > 0) c = clamp<T>(c, clip);
-      if (peephole) o += load_part<kFull>(peephole + (kNumPeepholes - 1) * H + j, n) * c;
-      o = sigmoid<T>(o);
+      if (peephole) o = sigmoid<T>(o + load_part<kFull>(peephole + (kNumPeepholes - 1) * H + j, n) * c);
       if (save) {
         if constexpr (!kCoupled) store_part<kFull>(gates + kI * H + j, i, n);
         store_part<kFull>(gates + kF * H + j, f, n);
         store_part<kFull>(gates + kG * H + j, g, n);
         store_part<kFull>(gates + kO * H + j, o, n);
       }
-      if constexpr (kNorm) {
-        // Shown after it is normalised; zoneout takes it as it is, below.
-        store_part<kFull>(row.output + j, c, n);
+    };
+    if constexpr (kNorm) {
+      // Shown after it is normalised; zoneout takes it as it is.
+      for_vectors<T>(begin, end, [&](i64 j, int n, auto full) RECURRA_LAMBDA {
+        Vec<T> c, o;
+        gate(j, n, full, c, o);
+        store_part<decltype(full)::value>(row.output + j, c, n);
+      });
+      return show_normalised(row, gates + kO * H);
+    }
+    auto show = [&](i64 j, int n, auto full, Vec<T> c, Vec<T> shown, Vec<T> o) RECURRA_LAMBDA {
+      constexpr bool kFull = decltype(full)::value;
+      if (!scan.layout.projected) {
+        put_output<kFull>(row, o * shown, j, n);
       } else {
-        if (!scan.layout.projected) {
-          put_output<kFull>(row, o * tanh<T>(c), j, n);
-        } else {
-          store_part<kFull>(row.output + j, o * tanh<T>(c), n);
-        }
-        if (row.keep_c.active) c = c + row.keep_c(j) * (before - c);
-        store_part<kFull>(row.c + j, c, n);
+        store_part<kFull>(row.output + j, o * shown, n);
       }
+      if (p.save) store_part<kFull>(row.products + scan.layout.num_columns * H + j, shown, n);
+      if (row.keep_c.active) c = c + row.keep_c(j) * (load_part<kFull>(row.c_before + j, n) - c);
+      store_part<kFull>(row.c + j, c, n);
+    };
+    constexpr int W = kLanes<T>;
+    i64 pairs_end = begin + (end - begin) / (2 * W) * (2 * W);
+    for (i64 j = begin; j < pairs_end; j += 2 * W) {
+      Vec<T> c[2], o[2], shown[2];
+      unroll<2>([&](auto v) RECURRA_LAMBDA {
+        gate(j + v * W, W, std::true_type{}, c[v], o[v]);
+        shown[v] = c[v];
+      });
+      activate<T, 2, 3>(shown);
+      unroll<2>([&](auto v) RECURRA_LAMBDA { show(j + v * W, W, std::true_type{}, c[v], shown[v], o[v]); });
+    }
+    for_vectors<T>(pairs_end, end, [&](i64 j, int n, auto full) RECURRA_LAMBDA {
+      Vec<T> c, o;
+      gate(j, n, full, c, o);
+      show(j, n, full, c, tanh<T>(c), o);
     });
-    if constexpr (kNorm) show_normalised(row, gates + kO * H);
   }
 
   // The second half of a layer-normalised LSTM, of which `output` holds the new c.

@@ -104,12 +104,12 @@ class Forward {
   // weights are too many to be read at each step.
   bool is_chunked() const {
     const i64 weights = scan_.layout.input.size() * scan_.H * scan_.I * static_cast<i64>(sizeof(T));
-    return scan_.max_rows < 4 || weights > kWeightBytes;
+    return scan_.max_rows < 4 || weights > kNearBytes;
   }
   // Rows whose products of x are taken at once.
   i64 chunk_capacity() const {
     const i64 weights = scan_.layout.input.size() * scan_.H * scan_.I * static_cast<i64>(sizeof(T));
-    return is_chunked() ? max(weights > kWeightBytes ? 192 : 48, scan_.max_rows) : scan_.max_rows;
+    return is_chunked() ? max(weights > kNearBytes ? 192 : 48, scan_.max_rows) : scan_.max_rows;
   }
 
   // ---- before the first step ----

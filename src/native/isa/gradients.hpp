@@ -81,7 +81,7 @@ struct CellGradient {
 
   const T* kept(const T* row) const { return scan.layout.norm ? row + scan.layout.num_columns * H : row; }
   const T* statistics(const T* row) const {
-    return row + (scan.layout.num_columns + scan.layout.num_kept()) * H;
+    return row + (scan.layout.num_columns + scan.layout.num_kept) * H;
   }
 
   template <int kKind>
@@ -117,8 +117,8 @@ struct CellGradient {
       const Vec<T> before = load_part<kFull>(row.c_before + j, n);
       const Vec<T> f = load_part<kFull>(gates + kF * H + j, n), g = load_part<kFull>(gates + kG * H + j, n);
       const Vec<T> i = kCoupled ? T(1) - f : load_part<kFull>(gates + kI * H + j, n);
-      const Vec<T> raw = f * before + i * g;
-      const Vec<T> c = clip > 0 ? clamp<T>(raw, clip) : raw;
+      Vec<T> raw{};
+      if (peephole || clip > 0) raw = f * before + i * g;
       Vec<T> dc = load_part<kFull>(row.dc + j, n), direct{}, dout;
       if (row.keep_c.active) {
         direct = dc * row.keep_c(j);
@@ -129,12 +129,13 @@ struct CellGradient {
         dc += load_part<kFull>(columns + kG * H + j, n);  // left there by hide_normalised
       } else {
         const Vec<T> o = load_part<kFull>(gates + kO * H + j, n), dh = load_part<kFull>(row.dh + j, n);
-        const Vec<T> shown = tanh<T>(c), part = dh * o;
+        const Vec<T> shown = load_part<kFull>(row.saved + scan.layout.num_columns * H + j, n), part = dh * o;
         dc += part - part * shown * shown;
         dout = dh * shown * o * (T(1) - o);
       }
       if (peephole) {
         dc += dout * load_part<kFull>(peephole + (kNumPeepholes - 1) * H + j, n);
+        const Vec<T> c = clip > 0 ? clamp<T>(raw, clip) : raw;
         add_part<kFull>(sums.peephole + (kNumPeepholes - 1) * H + j, dout * c, n);
       }
       if (clip > 0) dc = raw > broadcast<T>(clip) ? Vec<T>{} : (raw < broadcast<T>(-clip) ? Vec<T>{} : dc);

@@ -16,6 +16,7 @@ constexpr int kBlockRows[kPanelVectors + 1] = {0, kManyRegisters ? 8 : 6, kManyR
 constexpr int kMaxBlockRows = 8;
 // A panel's part that stays in the first-level cache while all blocks of rows pass over it.
 constexpr i64 kPanelBytes = 32 * 1024;
+constexpr i64 kNearBytes = 512 * 1024;  // of weights that stay in the second-level cache
 
 // Rows of numbers: row r starts at data + r * stride and has `size` of them.
 template <class T>
@@ -49,10 +50,12 @@ RECURRA_INLINE void store_block(T* target, i64 stride, const Vec<T>* sums, int t
   });
 }
 
-// target[r][columns] = start[r][columns] + a[r] . panel, with a's columns in two parts, first then second.
+// target[r][columns] = start[r][columns] + a[r] . panel, with a's columns in two parts, first then second. `ahead`: how
+// many numbers further on the panel's next part stands that is to be fetched, 0 for none.
 template <class T, int kVectors, int kRows>
 __attribute__((noinline)) void block(T* RECURRA_RESTRICT target, i64 target_stride, const T* start, i64 start_stride,
-                                     const T* RECURRA_RESTRICT panel, Rows<T> first, Rows<T> second, int tail) {
+                                     const T* RECURRA_RESTRICT panel, Rows<T> first, Rows<T> second, int tail,
+                                     i64 ahead) {
   constexpr int W = kLanes<T>;
   Vec<T> sums[kRows * kVectors];
   load_block<T, kVectors, kRows>(sums, start, start_stride, tail);
@@ -77,6 +80,9 @@ __attribute__((noinline)) void block(T* RECURRA_RESTRICT target, i64 target_stri
     for (; k < a.size; k++) {
       Vec<T> weights[kVectors];
       unroll<kVectors>([&](auto v) RECURRA_LAMBDA { weights[v] = load(panel + v * W); });
+      if (ahead != 0) {
+        unroll<kVectors>([&](auto v) RECURRA_LAMBDA { __builtin_prefetch(panel + ahead + v * W); });
+      }
       unroll<kRows>([&](auto r) RECURRA_LAMBDA {
         const T x = a.data[r * a.stride + k];
         unroll<kVectors>([&](auto v) RECURRA_LAMBDA { sums[r * kVectors + v] += x * weights[v]; });
@@ -112,7 +118,7 @@ __attribute__((noinline)) void outer_block(T* RECURRA_RESTRICT target, i64 targe
 
 template <class T>
 struct Blocks {
-  using Block = void (*)(T*, i64, const T*, i64, const T*, Rows<T>, Rows<T>, int);
+  using Block = void (*)(T*, i64, const T*, i64, const T*, Rows<T>, Rows<T>, int, i64);
   using Outer = void (*)(T*, i64, const T*, i64, const T*, i64, i64);
   Block block[kPanelVectors][kMaxBlockRows] = {};
   Outer outer[kPanelVectors][kMaxBlockRows] = {};
@@ -181,12 +187,15 @@ void multiply_rows(T* target, i64 target_stride, const T* start, i64 start_strid
                    Rows<T> first, Rows<T> second, i64 rows) {
   constexpr int W = kLanes<T>;
   const i64 depth = first.size + second.size;
+  // Weights too many for the second-level cache are fetched a slice ahead.
+  const bool is_far = band.vectors<T>() * kVectorBytes * depth > kNearBytes;
   for (i64 p = 0; p < band.panels<T>(); p++) {
     const i64 v0 = band.first<T>(p), vectors = band.first<T>(p + 1) - v0, column = band.begin + v0 * W;
     const int tail = static_cast<int>(min(W, band.end - column - (vectors - 1) * W));
     const T* panel = packed.data + band.offset + v0 * W * packed.depth + packed.skip * vectors * W;
     const i64 num_blocks = divide_up(rows, kBlockRows[vectors]);
     const i64 slice = num_blocks == 1 ? max(depth, 1) : kPanelBytes / (vectors * kVectorBytes);
+    const i64 ahead = num_blocks > 1 && is_far ? slice * vectors * W : 0;
     const T* from = start + column;
     i64 from_stride = start_stride;
     for (i64 k = 0; k < depth; k += slice) {
@@ -197,7 +206,7 @@ void multiply_rows(T* target, i64 target_stride, const T* start, i64 start_strid
         const Rows<T> right{second.data + r0 * second.stride + (middle - first.size), second.stride, stop - middle};
         kBlocks<T>.block[vectors - 1][r1 - r0 - 1](target + r0 * target_stride + column, target_stride,
                                                    from + r0 * from_stride, from_stride, panel + k * vectors * W,
-                                                   left, right, tail);
+                                                   left, right, tail, ahead);
       }
       from = target + column;
       from_stride = target_stride;

@@ -38,7 +38,6 @@ class Arena {
 };
 
 constexpr i64 kTileBytes = 192 * 1024;    // products of a step that stay in the second-level cache
-constexpr i64 kWeightBytes = 512 * 1024;  // weights that do
 constexpr i64 kUnitSplitBytes = 4 * 1024 * 1024;
 
 template <class T>
@@ -92,7 +91,7 @@ struct Scan {
     }
     num_threads = threads;
     // Few rows at a time, unless reading the weights again would cost more.
-    const i64 wanted = weights > kWeightBytes ? 96 : max(48, kTileBytes / (columns * static_cast<i64>(sizeof(T))));
+    const i64 wanted = weights > kNearBytes ? 96 : max(48, kTileBytes / (columns * static_cast<i64>(sizeof(T))));
     const i64 per_thread = divide_up(B, num_row_threads());
     num_groups = num_row_threads() * divide_up(per_thread, per_thread < 2 * wanted ? per_thread : wanted);
     max_rows = divide_up(B, num_groups);

@@ -236,19 +236,6 @@ struct Exp2<double> {
       1.0176982190237946e-07, 7.076009289484634e-09, 4.6509705876279553e-10};
 };
 
-// 2^r - 1 and 2^n. A NaN stays one in the first.
-template <class T>
-RECURRA_INLINE void split_exp2(Vec<T> x, T scale, Vec<T>& fraction, Vec<T>& power) {
-  using E = Exp2<T>;
-  using N = typename Simd<T>::N;
-  const Vec<T> shifted = x * scale + E::kMagic;
-  const Vec<T> r = x * scale - (shifted - E::kMagic);
-  Vec<T> p = broadcast<T>(E::kPolynomial[E::kDegree]);
-  unroll<E::kDegree>([&](auto i) RECURRA_LAMBDA { p = p * r + E::kPolynomial[E::kDegree - 1 - i]; });
-  fraction = p * r;
-  power = (Vec<T>)(((N)shifted << E::kShift) + (N)broadcast<T>(1));
-}
-
 // NaN passes through.
 template <class T>
 RECURRA_INLINE Vec<T> clamp(Vec<T> x, T limit) {
@@ -272,19 +259,51 @@ RECURRA_INLINE Vec<float> divide(Vec<float> numerator, Vec<float> denominator) {
 
 constexpr double kLog2E = 1.4426950408889634074;
 
-template <class T>
-RECURRA_INLINE Vec<T> sigmoid(Vec<T> x) {
-  Vec<T> fraction, power;
-  split_exp2<T>(clamp<T>(x, Exp2<T>::kSigmoidLimit), static_cast<T>(-kLog2E), fraction, power);
-  return divide(broadcast<T>(1), fraction * power + (power + T(1)));
+// The activations of N vectors in place, the operations side by side so that none waits for another: tanh where bit i of
+// kTanhs is 1, else sigmoid. A NaN stays one.
+template <class T, int N, unsigned kTanhs>
+RECURRA_INLINE void activate(Vec<T>* x) {
+  using E = Exp2<T>;
+  using Bits = typename Simd<T>::N;
+  Vec<T> shifted[N], r[N], p[N];
+  unroll<N>([&](auto i) RECURRA_LAMBDA {
+    x[i] = clamp<T>(x[i], kTanhs >> i & 1 ? E::kTanhLimit : E::kSigmoidLimit);
+  });
+  unroll<N>([&](auto i) RECURRA_LAMBDA {
+    constexpr T kScale = static_cast<T>(kTanhs >> i & 1 ? 2 * kLog2E : -kLog2E);
+    shifted[i] = x[i] * kScale + E::kMagic;
+  });
+  unroll<N>([&](auto i) RECURRA_LAMBDA {
+    constexpr T kScale = static_cast<T>(kTanhs >> i & 1 ? 2 * kLog2E : -kLog2E);
+    r[i] = x[i] * kScale - (shifted[i] - E::kMagic);
+    p[i] = broadcast<T>(E::kPolynomial[E::kDegree]);
+  });
+  unroll<E::kDegree>([&](auto d) RECURRA_LAMBDA {
+    unroll<N>([&](auto i) RECURRA_LAMBDA { p[i] = p[i] * r[i] + E::kPolynomial[E::kDegree - 1 - d]; });
+  });
+  unroll<N>([&](auto i) RECURRA_LAMBDA {
+    const Vec<T> fraction = p[i] * r[i];
+    const Vec<T> power = (Vec<T>)(((Bits)shifted[i] << E::kShift) + (Bits)broadcast<T>(1));
+    if constexpr (kTanhs >> i & 1) {
+      p[i] = fraction * power + (power - T(1));  // e^2x - 1
+      r[i] = p[i] + T(2);
+    } else {
+      p[i] = broadcast<T>(1);
+      r[i] = fraction * power + (power + T(1));  // 1 + e^-x
+    }
+  });
+  unroll<N>([&](auto i) RECURRA_LAMBDA { x[i] = divide(p[i], r[i]); });
 }
 
 template <class T>
+RECURRA_INLINE Vec<T> sigmoid(Vec<T> x) {
+  activate<T, 1, 0>(&x);
+  return x;
+}
+template <class T>
 RECURRA_INLINE Vec<T> tanh(Vec<T> x) {
-  Vec<T> fraction, power;
-  split_exp2<T>(clamp<T>(x, Exp2<T>::kTanhLimit), static_cast<T>(2 * kLog2E), fraction, power);
-  const Vec<T> exp_minus_1 = fraction * power + (power - T(1));
-  return divide(exp_minus_1, exp_minus_1 + T(2));
+  activate<T, 1, 1>(&x);
+  return x;
 }
 
 // ---- zoneout's draws -----------------------------------------------------------------------------------------------
