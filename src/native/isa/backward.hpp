@@ -190,7 +190,7 @@ class Backward {
       if (scan_.layout.before) {
         multiply(w.shared.inner, scan_.H, scan_.zeros, 0, inner_band_,
                  {columns + scan_.layout.inner.begin * scan_.H, width_, scan_.H}, rows);
-        for (i64 r = 0; r < rows; r++) cell.gru_reset(row_at(w, group, step, r, columns));
+        for (i64 r = 0; r < rows; r++) cell.reset(row_at(w, group, step, r, columns));
       }
       w.shared.barrier.wait();
     }

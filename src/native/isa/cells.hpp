@@ -19,32 +19,47 @@ struct CellRow {
   typename Scan<T>::Keep keep_h, keep_c;
 };
 
-// Layer normalisation of values[0..size) in place; returns 1 / deviation. Ba et al. (2016).
+// Mean and 1 / deviation of values[0..size), into statistic[0..2): those of layer normalisation, Ba et al. (2016).
 template <class T>
-T normalise(T* values, i64 size, T eps, T* mean_out = nullptr) {
-  Vec<T> total{};
-  for_vectors<T>(0, size, [&](i64 j, int n, auto full) RECURRA_LAMBDA {
-    total += load_part<decltype(full)::value>(values + j, n);
-  });
-  const T mean = sum<T>(total) / static_cast<T>(size);
-  Vec<T> squares{};
+void measure(const T* values, i64 size, T eps, T* statistic) {
+  // Around a value of about their size, so that the squares lose nothing to the mean.
+  const int some = static_cast<int>(min(kLanes<T> - 1, size));
+  const T centre = sum<T>(load_some(values, some)) / static_cast<T>(some);
+  Vec<T> total{}, squares{};
   for_vectors<T>(0, size, [&](i64 j, int n, auto full) RECURRA_LAMBDA {
     constexpr bool kFull = decltype(full)::value;
-    Vec<T> deviation = load_part<kFull>(values + j, n) - mean;
+    Vec<T> deviation = load_part<kFull>(values + j, n) - centre;
     // Lanes past the end count for nothing.
     if constexpr (!kFull) {
-      for (int i = 0; i < kLanes<T>; i++) deviation[i] = i < n ? deviation[i] : T(0);
+      for (int i = n; i < kLanes<T>; i++) deviation[i] = 0;
     }
+    total += deviation;
     squares += deviation * deviation;
   });
-  const T scale = T(1) / static_cast<T>(__builtin_sqrt(static_cast<double>(sum<T>(squares) / static_cast<T>(size) + eps)));
-  for_vectors<T>(0, size, [&](i64 j, int n, auto full) RECURRA_LAMBDA {
-    constexpr bool kFull = decltype(full)::value;
-    store_part<kFull>(values + j, (load_part<kFull>(values + j, n) - mean) * scale, n);
-  });
-  if (mean_out != nullptr) *mean_out = mean;
-  return scale;
+  const T count = static_cast<T>(size), shift = sum<T>(total) / count;
+  const T variance = sum<T>(squares) / count - shift * shift;
+  statistic[0] = centre + shift;
+  statistic[1] = T(1) / static_cast<T>(__builtin_sqrt(static_cast<double>((variance > 0 ? variance : 0) + eps)));
 }
+
+// A part of the products that is normalised by itself, times its gain.
+template <class T>
+struct Normed {
+  const T* products;
+  const T* gain;
+  T mean, scale;
+
+  Normed(const T* values, const T* gains, const T* statistic)
+      : products(values), gain(gains), mean(statistic[0]), scale(statistic[1]) {}
+  template <bool kFull>
+  RECURRA_INLINE Vec<T> value(i64 j, int n) const {
+    return (load_part<kFull>(products + j, n) - mean) * scale;
+  }
+  template <bool kFull>
+  RECURRA_INLINE Vec<T> operator()(i64 j, int n) const {
+    return value<kFull>(j, n) * load_part<kFull>(gain + j, n);
+  }
+};
 
 template <class T>
 struct Cell {
@@ -72,15 +87,18 @@ struct Cell {
   T* kept(T* row) const { return scan.layout.norm ? row + scan.layout.num_columns * H : row; }
   T* statistics(T* row) const { return row + (scan.layout.num_columns + scan.layout.num_kept) * H; }
 
-  // Gate `gate` before its activation, units j..: `column` is its place in the products, `x_side`/`h_side` say which
-  // normalised products add up.
+  // The statistics of a row: of the products of x, then of those of h (a GRU: r and z, n, of each side), then of c.
+  static constexpr int kX = 0, kH = 2, kC = 4, kGruNew = 2, kGruH = 4;
+
+  // Gate `gate` of the weights before its activation, units j..; its products are in column `column`, or, normalised, in
+  // x and h.
   template <bool kNorm, bool kFull>
-  RECURRA_INLINE Vec<T> gate_input(const T* row, int gate, int column, i64 j, int n) const {
-    const i64 c = column * H + j;
-    if constexpr (!kNorm) return load_part<kFull>(row + c, n);
-    const i64 w = gate * H + j, other = scan.layout.input.end * H;
-    Vec<T> q = load_part<kFull>(row + c, n) * load_part<kFull>(norm_ih + w, n) +
-               load_part<kFull>(row + other + c, n) * load_part<kFull>(norm_hh + w, n);
+  RECURRA_INLINE Vec<T> gate_input(const T* row, const Normed<T>& x, const Normed<T>& h, int gate, int column, i64 j,
+                                   int n) const {
+    if constexpr (!kNorm) return load_part<kFull>(row + column * H + j, n);
+    // The parts of a GRU begin with r, or with n.
+    const i64 w = gate * H + j, first = scan.layout.gru && gate == 2 ? j : w;
+    Vec<T> q = x.template operator()<kFull>(first, n) + h.template operator()<kFull>(first, n);
     if (b_ih != nullptr) q += load_part<kFull>(b_ih + w, n) + load_part<kFull>(b_hh + w, n);
     return q;
   }
@@ -115,21 +133,23 @@ struct Cell {
     constexpr int kNumPeepholes = kCoupled ? 2 : 3;
     T* gates = kept(row.products);
     const bool save = p.save || kNorm;
+    const i64 size = scan.layout.num_gates * H;
+    T* statistic = statistics(row.products);
     if constexpr (kNorm) {
-      const i64 size = scan.layout.num_gates * H;
-      T* statistic = statistics(row.products);
-      statistic[0] = normalise(row.products, size, eps);
-      statistic[1] = normalise(row.products + size, size, eps);
+      measure(row.products, size, eps, statistic + kX);
+      measure(row.products + size, size, eps, statistic + kH);
     }
+    const Normed<T> x(row.products, norm_ih, kNorm ? statistic + kX : scan.zeros);
+    const Normed<T> hidden(row.products + size, norm_hh, kNorm ? statistic + kH : scan.zeros);
     // The new c and the output gate.
     auto gate = [&](i64 j, int n, auto full, Vec<T>& c, Vec<T>& o) RECURRA_LAMBDA {
       constexpr bool kFull = decltype(full)::value;
       const Vec<T> before = load_part<kFull>(row.c_before + j, n);
       // f g o, then i where it has weights of its own
-      Vec<T> q[4] = {gate_input<kNorm, kFull>(row.products, kF, kF, j, n),
-                     gate_input<kNorm, kFull>(row.products, kG, kG, j, n),
-                     gate_input<kNorm, kFull>(row.products, kO, kO, j, n), Vec<T>{}};
-      if constexpr (!kCoupled) q[3] = gate_input<kNorm, kFull>(row.products, kI, kI, j, n);
+      Vec<T> q[4] = {gate_input<kNorm, kFull>(row.products, x, hidden, kF, kF, j, n),
+                     gate_input<kNorm, kFull>(row.products, x, hidden, kG, kG, j, n),
+                     gate_input<kNorm, kFull>(row.products, x, hidden, kO, kO, j, n), Vec<T>{}};
+      if constexpr (!kCoupled) q[3] = gate_input<kNorm, kFull>(row.products, x, hidden, kI, kI, j, n);
       if (peephole) {
         q[0] += load_part<kFull>(peephole + kF * H + j, n) * before;
         if constexpr (!kCoupled) q[3] += load_part<kFull>(peephole + j, n) * before;
@@ -198,12 +218,11 @@ struct Cell {
       if (row.keep_c.active) c = c + row.keep_c(j) * (load_part<kFull>(row.c_before + j, n) - c);
       store_part<kFull>(row.c + j, c, n);
     });
-    T* statistic = statistics(row.products);
-    statistic[3] = normalise(row.output, H, eps, statistic + 2);
+    measure(row.output, H, eps, statistics(row.products) + kC);
+    const Normed<T> normed(row.output, norm_c, statistics(row.products) + kC);
     for_vectors<T>(0, H, [&](i64 j, int n, auto full) RECURRA_LAMBDA {
       constexpr bool kFull = decltype(full)::value;
-      const Vec<T> shown = load_part<kFull>(row.output + j, n) * load_part<kFull>(norm_c + j, n) +
-                           load_part<kFull>(norm_c_bias + j, n);
+      const Vec<T> shown = normed.template operator()<kFull>(j, n) + load_part<kFull>(norm_c_bias + j, n);
       const Vec<T> h = load_part<kFull>(output_gate + j, n) * tanh<T>(shown);
       if (!scan.layout.projected) {
         put_output<kFull>(row, h, j, n);
@@ -218,8 +237,9 @@ struct Cell {
   void gru_after(const CellRow<T>& row, i64 begin, i64 end) const {
     for_vectors<T>(begin, end, [&](i64 j, int n, auto full) RECURRA_LAMBDA {
       constexpr bool kFull = decltype(full)::value;
-      const Vec<T> r = sigmoid<T>(load_part<kFull>(row.products + H + j, n));
-      const Vec<T> z = sigmoid<T>(load_part<kFull>(row.products + 2 * H + j, n));
+      Vec<T> q[2] = {load_part<kFull>(row.products + H + j, n), load_part<kFull>(row.products + 2 * H + j, n)};
+      activate<T, 2, 0>(q);
+      const Vec<T> r = q[0], z = q[1];
       const Vec<T> hidden = load_part<kFull>(row.products + 3 * H + j, n);
       const Vec<T> candidate = tanh<T>(load_part<kFull>(row.products + j, n) + r * hidden);
       if (p.save) {
@@ -231,18 +251,38 @@ struct Cell {
     });
   }
 
+  // The parts of a row that a GRU normalises: r and z, and n, of x and of h.
+  Normed<T> x_gates(const T* row) const { return {row + H, norm_ih, gru_statistics(row, kX)}; }
+  Normed<T> x_new(const T* row) const { return {row, gain_of_new(norm_ih), gru_statistics(row, kX + kGruNew)}; }
+  Normed<T> h_gates(const T* row) const { return {row + 4 * H, norm_hh, gru_statistics(row, kGruH)}; }
+  Normed<T> h_new(const T* row) const { return {row + 3 * H, gain_of_new(norm_hh), gru_statistics(row, kGruH + kGruNew)}; }
+  const T* gain_of_new(const T* gain) const { return gain ? gain + 2 * H : nullptr; }
+  const T* gru_statistics(const T* row, int first) const {
+    return scan.layout.norm ? row + (scan.layout.num_columns + scan.layout.num_kept) * H + first : scan.zeros;
+  }
+  void measure_gates(T* row) const {
+    measure(row + H, 2 * H, eps, statistics(row) + kX);
+    measure(row + 4 * H, 2 * H, eps, statistics(row) + kGruH);
+  }
+  void measure_new(T* row) const {
+    measure(row, H, eps, statistics(row) + kX + kGruNew);
+    measure(row + 3 * H, H, eps, statistics(row) + kGruH + kGruNew);
+  }
+
   // Reset before the product, first half: r and z, and r h, which enters the product of n.
   template <bool kNorm>
   void gru_reset(const CellRow<T>& row) const {
     T* gates = kept(row.products);
-    if constexpr (kNorm) normalise_gru(row, false);
+    if constexpr (kNorm) measure_gates(row.products);
+    const Normed<T> x = x_gates(row.products), h = h_gates(row.products);
     for_vectors<T>(0, H, [&](i64 j, int n, auto full) RECURRA_LAMBDA {
       constexpr bool kFull = decltype(full)::value;
-      const Vec<T> r = sigmoid<T>(gate_input<kNorm, kFull>(row.products, 0, 1, j, n));
-      const Vec<T> z = sigmoid<T>(gate_input<kNorm, kFull>(row.products, 1, 2, j, n));
-      store_part<kFull>(gates + H + j, r, n);
-      store_part<kFull>(gates + 2 * H + j, z, n);
-      store_part<kFull>(row.inner + j, r * load_part<kFull>(row.entering + j, n), n);
+      Vec<T> q[2] = {gate_input<kNorm, kFull>(row.products, x, h, 0, 1, j, n),
+                     gate_input<kNorm, kFull>(row.products, x, h, 1, 2, j, n)};
+      activate<T, 2, 0>(q);
+      store_part<kFull>(gates + H + j, q[0], n);
+      store_part<kFull>(gates + 2 * H + j, q[1], n);
+      store_part<kFull>(row.inner + j, q[0] * load_part<kFull>(row.entering + j, n), n);
     });
   }
 
@@ -251,50 +291,42 @@ struct Cell {
   template <bool kNorm>
   void gru_renew(const CellRow<T>& row) const {
     T* gates = kept(row.products);
-    if constexpr (kNorm) {
-      statistics(row.products)[3] = normalise(row.products + scan.layout.inner.begin * H, H, eps);
-    }
+    if constexpr (kNorm) measure_new(row.products);
+    const Normed<T> x = x_new(row.products), h = h_new(row.products);
     for_vectors<T>(0, H, [&](i64 j, int n, auto full) RECURRA_LAMBDA {
       constexpr bool kFull = decltype(full)::value;
-      const Vec<T> candidate = tanh<T>(gate_input<kNorm, kFull>(row.products, 2, 0, j, n));
+      const Vec<T> candidate = tanh<T>(gate_input<kNorm, kFull>(row.products, x, h, 2, 0, j, n));
       const Vec<T> z = load_part<kFull>(gates + 2 * H + j, n);
       store_part<kFull>(gates + j, candidate, n);
       put_output<kFull>(row, candidate + z * (load_part<kFull>(row.h_before + j, n) - candidate), j, n);
     });
   }
 
-  // The statistics: r and z of x, n of x, r and z of h, n of h.
-  void normalise_gru(const CellRow<T>& row, bool with_inner) const {
-    T* statistic = statistics(row.products);
-    T* hidden = row.products + scan.layout.input.end * H;
-    statistic[0] = normalise(row.products + H, 2 * H, eps);
-    statistic[1] = normalise(row.products, H, eps);
-    statistic[2] = normalise(hidden + H, 2 * H, eps);
-    if (with_inner) statistic[3] = normalise(hidden, H, eps);
-  }
-
   // Reset after the product, layer-normalised; the gates kept are n r z and the h side of n.
   void gru_after_normalised(const CellRow<T>& row) const {
-    normalise_gru(row, true);
+    measure_gates(row.products);
+    measure_new(row.products);
     T* gates = kept(row.products);
-    const T* hidden_products = row.products + scan.layout.hidden.begin * H;
+    const Normed<T> x = x_gates(row.products), h = h_gates(row.products);
+    const Normed<T> x_candidate = x_new(row.products), h_candidate = h_new(row.products);
     for_vectors<T>(0, H, [&](i64 j, int n, auto full) RECURRA_LAMBDA {
       constexpr bool kFull = decltype(full)::value;
-      const Vec<T> r = sigmoid<T>(gate_input<true, kFull>(row.products, 0, 1, j, n));
-      const Vec<T> z = sigmoid<T>(gate_input<true, kFull>(row.products, 1, 2, j, n));
+      Vec<T> q[2] = {gate_input<true, kFull>(row.products, x, h, 0, 1, j, n),
+                     gate_input<true, kFull>(row.products, x, h, 1, 2, j, n)};
+      activate<T, 2, 0>(q);
       const i64 w = 2 * H + j;
-      Vec<T> hidden = load_part<kFull>(hidden_products + j, n) * load_part<kFull>(norm_hh + w, n);
-      Vec<T> candidate = load_part<kFull>(row.products + j, n) * load_part<kFull>(norm_ih + w, n);
+      Vec<T> hidden = h_candidate.template operator()<kFull>(j, n);
+      Vec<T> candidate = x_candidate.template operator()<kFull>(j, n);
       if (b_ih != nullptr) {
         hidden += load_part<kFull>(b_hh + w, n);
         candidate += load_part<kFull>(b_ih + w, n);
       }
-      candidate = tanh<T>(candidate + r * hidden);
+      candidate = tanh<T>(candidate + q[0] * hidden);
       store_part<kFull>(gates + j, candidate, n);
-      store_part<kFull>(gates + H + j, r, n);
-      store_part<kFull>(gates + 2 * H + j, z, n);
+      store_part<kFull>(gates + H + j, q[0], n);
+      store_part<kFull>(gates + 2 * H + j, q[1], n);
       store_part<kFull>(gates + 3 * H + j, hidden, n);
-      put_output<kFull>(row, candidate + z * (load_part<kFull>(row.h_before + j, n) - candidate), j, n);
+      put_output<kFull>(row, candidate + q[1] * (load_part<kFull>(row.h_before + j, n) - candidate), j, n);
     });
   }
 

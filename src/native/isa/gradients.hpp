@@ -51,23 +51,35 @@ RECURRA_INLINE void add_part(T* target, Vec<T> value, int n) {
   store_part<kFull>(target, load_part<kFull>(target, n) + value, n);
 }
 
-// The gradient of layer normalisation: `values` holds that of the normalised numbers and becomes that of the numbers.
+// The way back through a normalised part of the products, its gain and its bias.
 template <class T>
-void unnormalise(T* values, const T* normalised, i64 size, T scale) {
+struct NormedGradient {
+  const Normed<T> normed;
+  T* columns;  // out
+  T *gain, *bias;
+  const i64 size;
   Vec<T> total{}, product{};
-  for_vectors<T>(0, size, [&](i64 j, int n, auto full) RECURRA_LAMBDA {
-    constexpr bool kFull = decltype(full)::value;
-    const Vec<T> value = load_part<kFull>(values + j, n);
-    total += value;
-    product += value * load_part<kFull>(normalised + j, n);
-  });
-  const T mean = sum<T>(total) / static_cast<T>(size), slope = sum<T>(product) / static_cast<T>(size);
-  for_vectors<T>(0, size, [&](i64 j, int n, auto full) RECURRA_LAMBDA {
-    constexpr bool kFull = decltype(full)::value;
-    const Vec<T> value = load_part<kFull>(values + j, n) - mean - load_part<kFull>(normalised + j, n) * slope;
-    store_part<kFull>(values + j, value * scale, n);
-  });
-}
+
+  // From the gradient of the sum that units j.. of the part are in; `finish` is to follow.
+  template <bool kFull>
+  RECURRA_INLINE void put(i64 j, int n, Vec<T> d) {
+    const Vec<T> value = normed.template value<kFull>(j, n);
+    add_part<kFull>(bias + j, d, n);
+    add_part<kFull>(gain + j, d * value, n);
+    d *= load_part<kFull>(normed.gain + j, n);
+    store_part<kFull>(columns + j, d, n);
+    total += d;
+    product += d * value;
+  }
+  void finish() {
+    const T mean = sum<T>(total) / static_cast<T>(size), slope = sum<T>(product) / static_cast<T>(size);
+    for_vectors<T>(0, size, [&](i64 j, int n, auto full) RECURRA_LAMBDA {
+      constexpr bool kFull = decltype(full)::value;
+      const Vec<T> d = load_part<kFull>(columns + j, n) - mean - normed.template value<kFull>(j, n) * slope;
+      store_part<kFull>(columns + j, d * normed.scale, n);
+    });
+  }
+};
 
 template <class T>
 struct CellGradient {
@@ -112,6 +124,20 @@ struct CellGradient {
       return f * load_part<kFull>(row.c_before + j, n) + i * load_part<kFull>(gates + kG * H + j, n);
     };
     if constexpr (kNorm) hide_normalised(row, gates + kO * H, columns + kO * H, columns + kG * H, raw_cell);
+    const i64 size = scan.layout.num_gates * H;
+    const T* statistic = kNorm ? statistics(row.saved) : scan.zeros;
+    NormedGradient<T> x{{row.saved, cell.norm_ih, statistic + Cell<T>::kX}, columns, sums.norm_ih, sums.bias_ih, size};
+    NormedGradient<T> hidden{
+        {row.saved + size, cell.norm_hh, statistic + Cell<T>::kH}, columns + size, sums.norm_hh, sums.bias_hh, size};
+    auto put = [&](int gate, i64 j, int n, auto full, Vec<T> d) RECURRA_LAMBDA {
+      constexpr bool kFull = decltype(full)::value;
+      if constexpr (kNorm) {
+        x.template put<kFull>(gate * H + j, n, d);
+        hidden.template put<kFull>(gate * H + j, n, d);
+      } else {
+        store_part<kFull>(columns + gate * H + j, d, n);
+      }
+    };
     for_vectors<T>(begin, end, [&](i64 j, int n, auto full) RECURRA_LAMBDA {
       constexpr bool kFull = decltype(full)::value;
       const Vec<T> before = load_part<kFull>(row.c_before + j, n);
@@ -157,39 +183,22 @@ struct CellGradient {
         }
       }
       store_part<kFull>(row.dc + j, carried, n);
-      if constexpr (!kCoupled) store_part<kFull>(columns + kI * H + j, di, n);
-      store_part<kFull>(columns + kF * H + j, df, n);
-      store_part<kFull>(columns + kG * H + j, dg, n);
-      store_part<kFull>(columns + kO * H + j, dout, n);
+      if constexpr (!kCoupled) put(kI, j, n, full, di);
+      put(kF, j, n, full, df);
+      put(kG, j, n, full, dg);
+      put(kO, j, n, full, dout);
     });
     if constexpr (kNorm) {
-      const i64 size = scan.layout.num_gates * H;
-      const T* statistic = statistics(row.saved);
-      spread(columns + size, columns, row.saved + size, 0, size, sums.bias_hh, sums.norm_hh, cell.norm_hh);
-      spread(columns, columns, row.saved, 0, size, sums.bias_ih, sums.norm_ih, cell.norm_ih);
-      unnormalise(columns, row.saved, size, statistic[0]);
-      unnormalise(columns + size, row.saved + size, size, statistic[1]);
+      x.finish();
+      hidden.finish();
     }
-  }
-
-  // From the gradient of a sum that has a normalised product and a bias in it to those of gain and bias, and (target)
-  // of the normalised product. Target may be `gradient`.
-  void spread(T* target, const T* gradient, const T* normalised, i64 first_weight, i64 size, T* bias, T* gain_sum,
-              const T* gain) const {
-    for_vectors<T>(0, size, [&](i64 j, int n, auto full) RECURRA_LAMBDA {
-      constexpr bool kFull = decltype(full)::value;
-      const Vec<T> d = load_part<kFull>(gradient + j, n);
-      add_part<kFull>(bias + first_weight + j, d, n);
-      add_part<kFull>(gain_sum + first_weight + j, d * load_part<kFull>(normalised + j, n), n);
-      store_part<kFull>(target + j, d * load_part<kFull>(gain + first_weight + j, n), n);
-    });
   }
 
   // Layer-normalised LSTM: from dh to the gradient of the output gate (in `dout`) and of c (in `dcell`).
   template <class F>
   void hide_normalised(const GradientRow<T>& row, const T* output_gate, T* dout, T* dcell, F&& raw_cell) const {
-    const T* statistic = statistics(row.saved);
-    const T mean = statistic[2], scale = statistic[3];
+    const T* statistic = statistics(row.saved) + Cell<T>::kC;
+    const T mean = statistic[0], scale = statistic[1];
     const T clip = cell.clip;
     auto normalised = [&](i64 j, int n, auto full) RECURRA_LAMBDA {
       const Vec<T> raw = raw_cell(j, n, full);
@@ -242,66 +251,88 @@ struct CellGradient {
     });
   }
 
+  // The parts of a GRU's row.
+  NormedGradient<T> x_gates(const GradientRow<T>& row) const {
+    return {cell.x_gates(row.saved), row.columns + H, sums.norm_ih, sums.bias_ih, 2 * H};
+  }
+  NormedGradient<T> h_gates(const GradientRow<T>& row) const {
+    return {cell.h_gates(row.saved), row.columns + 4 * H, sums.norm_hh, sums.bias_hh, 2 * H};
+  }
+  NormedGradient<T> x_new(const GradientRow<T>& row) const {
+    return {cell.x_new(row.saved), row.columns, sums.norm_ih + 2 * H, sums.bias_ih + 2 * H, H};
+  }
+  NormedGradient<T> h_new(const GradientRow<T>& row) const {
+    return {cell.h_new(row.saved), row.columns + 3 * H, sums.norm_hh + 2 * H, sums.bias_hh + 2 * H, H};
+  }
+
   void gru_after_normalised(const GradientRow<T>& row) const {
     const T* gates = kept(row.saved);
-    T *x = row.columns, *h = row.columns + 3 * H;  // each n r z
+    NormedGradient<T> parts[4] = {x_gates(row), h_gates(row), x_new(row), h_new(row)};
     for_vectors<T>(0, H, [&](i64 j, int n, auto full) RECURRA_LAMBDA {
       constexpr bool kFull = decltype(full)::value;
       Vec<T> dz, dn;
       mix<kFull>(row, gates, j, n, dz, dn);
       const Vec<T> r = load_part<kFull>(gates + H + j, n), hidden = load_part<kFull>(gates + 3 * H + j, n);
-      store_part<kFull>(x + j, dn, n);
-      store_part<kFull>(x + H + j, dn * hidden * r * (T(1) - r), n);
-      store_part<kFull>(x + 2 * H + j, dz, n);
-      store_part<kFull>(h + j, dn * r, n);
+      const Vec<T> dr = dn * hidden * r * (T(1) - r);
+      for (int side = 0; side < 2; side++) {
+        parts[side].template put<kFull>(j, n, dr);
+        parts[side].template put<kFull>(H + j, n, dz);
+      }
+      parts[2].template put<kFull>(j, n, dn);
+      parts[3].template put<kFull>(j, n, dn * r);
     });
-    unnormalise_inner(row);
-    unnormalise_gates(row);
+    for (auto& part : parts) part.finish();
   }
 
   // Reset before the product, first half: n and z; `columns` of n give the gradient of r h by a product.
+  template <bool kNorm>
   void gru_renew(const GradientRow<T>& row) const {
     const T* gates = kept(row.saved);
+    T* kept_dz = row.columns + (kNorm ? 5 : 2) * H;  // z waits for r where they are normalised together
+    NormedGradient<T> x = x_new(row), h = h_new(row);
     for_vectors<T>(0, H, [&](i64 j, int n, auto full) RECURRA_LAMBDA {
       constexpr bool kFull = decltype(full)::value;
       Vec<T> dz, dn;
       mix<kFull>(row, gates, j, n, dz, dn);
-      store_part<kFull>(row.columns + j, dn, n);
-      store_part<kFull>(row.columns + 2 * H + j, dz, n);
-      if (scan.layout.norm) store_part<kFull>(row.columns + 3 * H + j, dn, n);
+      store_part<kFull>(kept_dz + j, dz, n);
+      if constexpr (kNorm) {
+        x.template put<kFull>(j, n, dn);
+        h.template put<kFull>(j, n, dn);
+      } else {
+        store_part<kFull>(row.columns + j, dn, n);
+      }
     });
-    if (scan.layout.norm) unnormalise_inner(row);
+    if constexpr (kNorm) {
+      x.finish();
+      h.finish();
+    }
   }
 
-  // Second half: `inner` holds the gradient of r h.
+  // Second half: `inner` holds the gradient of r h, and becomes that of what entered there.
+  void reset(const GradientRow<T>& row) const { scan.layout.norm ? gru_reset<true>(row) : gru_reset<false>(row); }
+  template <bool kNorm>
   void gru_reset(const GradientRow<T>& row) const {
     const T* gates = kept(row.saved);
+    NormedGradient<T> x = x_gates(row), h = h_gates(row);
     for_vectors<T>(0, H, [&](i64 j, int n, auto full) RECURRA_LAMBDA {
       constexpr bool kFull = decltype(full)::value;
       const Vec<T> r = load_part<kFull>(gates + H + j, n), d = load_part<kFull>(row.inner + j, n);
-      store_part<kFull>(row.columns + H + j, d * load_part<kFull>(row.entering + j, n) * r * (T(1) - r), n);
-      store_part<kFull>(row.inner + j, d * r, n);  // the gradient of what enters
+      const Vec<T> dr = d * load_part<kFull>(row.entering + j, n) * r * (T(1) - r);
+      if constexpr (kNorm) {
+        const Vec<T> dz = load_part<kFull>(row.columns + 5 * H + j, n);
+        x.template put<kFull>(j, n, dr);
+        x.template put<kFull>(H + j, n, dz);
+        h.template put<kFull>(j, n, dr);
+        h.template put<kFull>(H + j, n, dz);
+      } else {
+        store_part<kFull>(row.columns + H + j, dr, n);
+      }
+      store_part<kFull>(row.inner + j, d * r, n);
     });
-    if (scan.layout.norm) unnormalise_gates(row);
-  }
-
-  // n of both sides: column 0 of x and of h hold the gradients of their sums.
-  void unnormalise_inner(const GradientRow<T>& row) const {
-    const T* statistic = statistics(row.saved);
-    const i64 w = 2 * H, h = 3 * H;
-    spread(row.columns, row.columns, row.saved, w, H, sums.bias_ih, sums.norm_ih, cell.norm_ih);
-    spread(row.columns + h, row.columns + h, row.saved + h, w, H, sums.bias_hh, sums.norm_hh, cell.norm_hh);
-    unnormalise(row.columns, row.saved, H, statistic[1]);
-    unnormalise(row.columns + h, row.saved + h, H, statistic[3]);
-  }
-  // r and z of both sides, of which the columns of x hold the gradients.
-  void unnormalise_gates(const GradientRow<T>& row) const {
-    const T* statistic = statistics(row.saved);
-    T *x = row.columns + H, *h = row.columns + 4 * H;
-    spread(h, x, row.saved + 4 * H, 0, 2 * H, sums.bias_hh, sums.norm_hh, cell.norm_hh);
-    spread(x, x, row.saved + H, 0, 2 * H, sums.bias_ih, sums.norm_ih, cell.norm_ih);
-    unnormalise(x, row.saved + H, 2 * H, statistic[0]);
-    unnormalise(h, row.saved + 4 * H, 2 * H, statistic[2]);
+    if constexpr (kNorm) {
+      x.finish();
+      h.finish();
+    }
   }
 
   void run(const GradientRow<T>& row, i64 begin, i64 end) const {
@@ -314,7 +345,7 @@ struct CellGradient {
         if (norm) return coupled ? lstm<true, true>(row, begin, end) : lstm<true, false>(row, begin, end);
         return coupled ? lstm<false, true>(row, begin, end) : lstm<false, false>(row, begin, end);
       case kGRUAfter: return norm ? gru_after_normalised(row) : gru_after(row, begin, end);
-      default: return gru_renew(row);
+      default: return norm ? gru_renew<true>(row) : gru_renew<false>(row);
     }
   }
 };
