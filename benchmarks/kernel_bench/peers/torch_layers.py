@@ -28,6 +28,19 @@ def build_ours(problem: Problem) -> Contestant:
     return layer_contestant("recurra", our_layer(problem), problem)
 
 
+def exact(problem: Problem, mode: str) -> Arrays:
+    """torch.nn's numbers in float64."""
+    layer = copy.deepcopy(problem.layer).double()
+    x = torch.from_numpy(problem.x).double().requires_grad_()
+    y = layer(x)[0]
+    if mode == "inference":
+        return {"y": y.detach().numpy()}
+    named = {name.removesuffix("_l0"): weight for name, weight in layer.named_parameters()}
+    gradients = torch.autograd.grad(y, [x, *named.values()], torch.from_numpy(problem.grad_y).double())
+    found = dict(zip(["dx", *named], gradients, strict=True))
+    return {"y": y.detach().numpy()} | {name: gradient.numpy() for name, gradient in found.items()}
+
+
 def our_layer(problem: Problem, **extras: Any) -> nn.Module:
     """recurra.nn's layer with the weights of torch.nn's."""
     case = problem.case
