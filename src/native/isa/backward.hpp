@@ -433,8 +433,9 @@ class Backward {
       }
       T* target = sums + v0 * W * size;
       const i64 num_blocks = divide_up(size, kBlockRows[vectors]);
-      for (i64 i = 0; i < num_blocks; i++) {
-        const i64 r0 = size * i / num_blocks, r1 = size * (i + 1) / num_blocks;
+      const i64 few = size / num_blocks, longer = size % num_blocks;
+      for (i64 i = 0, r0 = 0, r1 = 0; i < num_blocks; i++, r0 = r1) {
+        r1 = r0 + few + (i < longer);
         kBlocks<T>.outer[vectors - 1][r1 - r0 - 1](target + r0 * vectors * W, vectors * W, a + r0, a_stride, b,
                                                    b_stride, rows);
       }

@@ -23,8 +23,7 @@ struct CellRow {
 template <class T>
 void measure(const T* values, i64 size, T eps, T* statistic) {
   // Around a value of about their size, so that the squares lose nothing to the mean.
-  const int some = static_cast<int>(min(kLanes<T> - 1, size));
-  const T centre = sum<T>(load_some(values, some)) / static_cast<T>(some);
+  const T centre = (values[0] + values[size / 4] + values[size / 2] + values[size * 3 / 4]) / 4;
   Vec<T> total{}, squares{};
   for_vectors<T>(0, size, [&](i64 j, int n, auto full) RECURRA_LAMBDA {
     constexpr bool kFull = decltype(full)::value;
@@ -86,6 +85,16 @@ struct Cell {
   // The first of the activated gates of a saved row, and the statistics behind them.
   T* kept(T* row) const { return scan.layout.norm ? row + scan.layout.num_columns * H : row; }
   T* statistics(T* row) const { return row + (scan.layout.num_columns + scan.layout.num_kept) * H; }
+
+  // Of an LSTM: tanh of what the output gate shows, and, where it is normalised, the normalised c.
+  template <class R>
+  R* kept_shown(R* row) const {
+    return row + (scan.layout.num_columns + (scan.layout.norm ? scan.layout.num_gates : 0)) * H;
+  }
+  template <class R>
+  R* kept_cell(R* row) const {
+    return kept_shown(row) + H;
+  }
 
   // The statistics of a row: of the products of x, then of those of h (a GRU: r and z, n, of each side), then of c.
   static constexpr int kX = 0, kH = 2, kC = 4, kGruNew = 2, kGruH = 4;
@@ -188,7 +197,7 @@ struct Cell {
       } else {
         store_part<kFull>(row.output + j, o * shown, n);
       }
-      if (p.save) store_part<kFull>(row.products + scan.layout.num_columns * H + j, shown, n);
+      if (p.save) store_part<kFull>(kept_shown(row.products) + j, shown, n);
       if (row.keep_c.active) c = c + row.keep_c(j) * (load_part<kFull>(row.c_before + j, n) - c);
       store_part<kFull>(row.c + j, c, n);
     };
@@ -222,8 +231,14 @@ struct Cell {
     const Normed<T> normed(row.output, norm_c, statistics(row.products) + kC);
     for_vectors<T>(0, H, [&](i64 j, int n, auto full) RECURRA_LAMBDA {
       constexpr bool kFull = decltype(full)::value;
-      const Vec<T> shown = normed.template operator()<kFull>(j, n) + load_part<kFull>(norm_c_bias + j, n);
-      const Vec<T> h = load_part<kFull>(output_gate + j, n) * tanh<T>(shown);
+      const Vec<T> value = normed.template value<kFull>(j, n);
+      const Vec<T> shown =
+          tanh<T>(value * load_part<kFull>(norm_c + j, n) + load_part<kFull>(norm_c_bias + j, n));
+      if (p.save) {
+        store_part<kFull>(kept_cell(row.products) + j, value, n);
+        store_part<kFull>(kept_shown(row.products) + j, shown, n);
+      }
+      const Vec<T> h = load_part<kFull>(output_gate + j, n) * shown;
       if (!scan.layout.projected) {
         put_output<kFull>(row, h, j, n);
       } else {

@@ -116,14 +116,8 @@ struct CellGradient {
     const T *gates = kept(row.saved), *peephole = cell.peephole;
     T* columns = row.columns;
     const T clip = cell.clip;
-    // c before clipping, and after.
-    auto raw_cell = [&](i64 j, int n, auto full) RECURRA_LAMBDA {
-      constexpr bool kFull = decltype(full)::value;
-      const Vec<T> f = load_part<kFull>(gates + kF * H + j, n);
-      const Vec<T> i = kCoupled ? T(1) - f : load_part<kFull>(gates + kI * H + j, n);
-      return f * load_part<kFull>(row.c_before + j, n) + i * load_part<kFull>(gates + kG * H + j, n);
-    };
-    if constexpr (kNorm) hide_normalised(row, gates + kO * H, columns + kO * H, columns + kG * H, raw_cell);
+    T mean = 0, slope = 0;
+    if constexpr (kNorm) hide_normalised(row, gates + kO * H, columns + kO * H, columns + kG * H, mean, slope);
     const i64 size = scan.layout.num_gates * H;
     const T* statistic = kNorm ? statistics(row.saved) : scan.zeros;
     NormedGradient<T> x{{row.saved, cell.norm_ih, statistic + Cell<T>::kX}, columns, sums.norm_ih, sums.bias_ih, size};
@@ -152,10 +146,12 @@ struct CellGradient {
       }
       if constexpr (kNorm) {
         dout = load_part<kFull>(columns + kO * H + j, n);
-        dc += load_part<kFull>(columns + kG * H + j, n);  // left there by hide_normalised
+        dc += (load_part<kFull>(columns + kG * H + j, n) - mean -
+               load_part<kFull>(cell.kept_cell(row.saved) + j, n) * slope) *
+              statistic[Cell<T>::kC + 1];
       } else {
         const Vec<T> o = load_part<kFull>(gates + kO * H + j, n), dh = load_part<kFull>(row.dh + j, n);
-        const Vec<T> shown = load_part<kFull>(row.saved + scan.layout.num_columns * H + j, n), part = dh * o;
+        const Vec<T> shown = load_part<kFull>(cell.kept_shown(row.saved) + j, n), part = dh * o;
         dc += part - part * shown * shown;
         dout = dh * shown * o * (T(1) - o);
       }
@@ -194,37 +190,26 @@ struct CellGradient {
     }
   }
 
-  // Layer-normalised LSTM: from dh to the gradient of the output gate (in `dout`) and of c (in `dcell`).
-  template <class F>
-  void hide_normalised(const GradientRow<T>& row, const T* output_gate, T* dout, T* dcell, F&& raw_cell) const {
-    const T* statistic = statistics(row.saved) + Cell<T>::kC;
-    const T mean = statistic[0], scale = statistic[1];
-    const T clip = cell.clip;
-    auto normalised = [&](i64 j, int n, auto full) RECURRA_LAMBDA {
-      const Vec<T> raw = raw_cell(j, n, full);
-      return ((clip > 0 ? clamp<T>(raw, clip) : raw) - mean) * scale;
-    };
+  // Layer-normalised LSTM: from dh to the gradient of the output gate (in `dout`) and, but for the mean of it and its
+  // slope along the normalised c, of that (in `dcell`).
+  void hide_normalised(const GradientRow<T>& row, const T* output_gate, T* dout, T* dcell, T& mean, T& slope) const {
+    const T *values = cell.kept_cell(row.saved), *all_shown = cell.kept_shown(row.saved);
     Vec<T> total{}, product{};
     for_vectors<T>(0, H, [&](i64 j, int n, auto full) RECURRA_LAMBDA {
       constexpr bool kFull = decltype(full)::value;
-      const Vec<T> value = normalised(j, n, full), gain = load_part<kFull>(cell.norm_c + j, n);
-      const Vec<T> shown = tanh<T>(value * gain + load_part<kFull>(cell.norm_c_bias + j, n));
+      const Vec<T> value = load_part<kFull>(values + j, n), shown = load_part<kFull>(all_shown + j, n);
       const Vec<T> o = load_part<kFull>(output_gate + j, n), dh = load_part<kFull>(row.dh + j, n);
       store_part<kFull>(dout + j, dh * shown * o * (T(1) - o), n);
       const Vec<T> dshown = dh * o * (T(1) - shown * shown);
       add_part<kFull>(sums.norm_c + j, dshown * value, n);
       add_part<kFull>(sums.norm_c_bias + j, dshown, n);
-      const Vec<T> dvalue = dshown * gain;
+      const Vec<T> dvalue = dshown * load_part<kFull>(cell.norm_c + j, n);
       store_part<kFull>(dcell + j, dvalue, n);
       total += dvalue;
       product += dvalue * value;
     });
-    const T mean_d = sum<T>(total) / static_cast<T>(H), slope = sum<T>(product) / static_cast<T>(H);
-    for_vectors<T>(0, H, [&](i64 j, int n, auto full) RECURRA_LAMBDA {
-      constexpr bool kFull = decltype(full)::value;
-      const Vec<T> d = load_part<kFull>(dcell + j, n) - mean_d - normalised(j, n, full) * slope;
-      store_part<kFull>(dcell + j, d * scale, n);
-    });
+    mean = sum<T>(total) / static_cast<T>(H);
+    slope = sum<T>(product) / static_cast<T>(H);
   }
 
   // ---- GRU ----

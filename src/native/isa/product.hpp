@@ -194,14 +194,15 @@ void multiply_rows(T* target, i64 target_stride, const T* start, i64 start_strid
     const int tail = static_cast<int>(min(W, band.end - column - (vectors - 1) * W));
     const T* panel = packed.data + band.offset + v0 * W * packed.depth + packed.skip * vectors * W;
     const i64 num_blocks = divide_up(rows, kBlockRows[vectors]);
+    const i64 few = rows / num_blocks, longer = rows % num_blocks;  // blocks of few rows, the first of few + 1
     const i64 slice = num_blocks == 1 ? max(depth, 1) : kPanelBytes / (vectors * kVectorBytes);
     const i64 ahead = num_blocks > 1 && is_far ? slice * vectors * W : 0;
     const T* from = start + column;
     i64 from_stride = start_stride;
     for (i64 k = 0; k < depth; k += slice) {
       const i64 stop = min(k + slice, depth), middle = max(k, min(stop, first.size));
-      for (i64 b = 0; b < num_blocks; b++) {
-        const i64 r0 = rows * b / num_blocks, r1 = rows * (b + 1) / num_blocks;
+      for (i64 b = 0, r0 = 0, r1 = 0; b < num_blocks; b++, r0 = r1) {
+        r1 = r0 + few + (b < longer);
         const Rows<T> left{first.data + r0 * first.stride + k, first.stride, middle - k};
         const Rows<T> right{second.data + r0 * second.stride + (middle - first.size), second.stride, stop - middle};
         kBlocks<T>.block[vectors - 1][r1 - r0 - 1](target + r0 * target_stride + column, target_stride,

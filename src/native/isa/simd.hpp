@@ -162,11 +162,15 @@ RECURRA_INLINE void for_vectors(i64 begin, i64 end, F&& function) {
   if (j < end) function(j, static_cast<int>(end - j), std::false_type{});
 }
 
+template <int kStage, class T, int... i>
+RECURRA_INLINE Vec<T> fold(Vec<T> value, std::integer_sequence<int, i...> lanes) {
+  value += __builtin_shufflevector(value, value, (i ^ kStage)...);
+  if constexpr (kStage > 1) return fold<kStage / 2, T>(value, lanes);
+  return value;
+}
 template <class T>
 RECURRA_INLINE T sum(Vec<T> value) {
-  T total = 0;
-  for (int i = 0; i < kLanes<T>; i++) total += value[i];
-  return total;
+  return fold<kLanes<T> / 2, T>(value, std::make_integer_sequence<int, kLanes<T>>{})[0];
 }
 
 RECURRA_INLINE i64 min(i64 a, i64 b) { return a < b ? a : b; }
