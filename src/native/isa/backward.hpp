@@ -1,4 +1,5 @@
-// The scan backward: through the steps from the last to the first, then the products over all steps at once.
+// The scan backward: through the steps from the last to the first, and after each chunk of them, while its numbers are
+// near, the products over all its steps at once.
 #pragma once
 
 #include <new>
@@ -28,8 +29,10 @@ class Backward {
   }
 
  private:
+  // What the threads that share a row's units have in common. Gradients of the products are kept for a chunk of steps,
+  // and for the chunk after it, which reads the first of them.
   struct Shared {
-    T *dh, *direct, *dc, *inner, *raw;
+    T *dh, *direct, *dc, *inner, *raw, *columns[2], *projected, *weight_sums;
     Barrier barrier;
   };
   struct Own {
@@ -50,29 +53,22 @@ class Backward {
     const Layout& l = scan_.layout;
     const i64 rows = scan_.max_rows, H = scan_.H, O = scan_.O, I = scan_.I;
     scan_.take(arena);
-    const i64 num_saved = scan_.T_ * scan_.B;
-    columns_ = arena.template take<T>(num_saved * width_);
-    projected_ = arena.template take<T>(l.projected ? num_saved * O : 0);
     packed_ = arena.template take<T>(plan_weights());
     shared_ = arena.template take<Shared>(scan_.num_row_threads());
+    plan_jobs();
     for (int i = 0; i < scan_.num_row_threads(); i++) {
-      Shared s{};
+      Shared unused{};
+      Shared& s = shared_ == nullptr ? unused : *new (shared_ + i) Shared();
       s.dh = arena.template take<T>(rows * O);
       s.direct = arena.template take<T>(rows * O);
       s.dc = arena.template take<T>(scan_.has_cells() ? rows * H : 0);
       s.inner = arena.template take<T>(l.before ? rows * H : 0);
       s.raw = arena.template take<T>(l.projected ? rows * H : 0);
-      if (shared_ == nullptr) continue;
-      new (shared_ + i) Shared();
-      shared_[i].dh = s.dh;
-      shared_[i].direct = s.direct;
-      shared_[i].dc = s.dc;
-      shared_[i].inner = s.inner;
-      shared_[i].raw = s.raw;
-      shared_[i].barrier.expect(scan_.num_units);
+      for (T*& columns : s.columns) columns = arena.template take<T>(chunk_capacity() * width_);
+      s.projected = arena.template take<T>(l.projected ? chunk_capacity() * O : 0);
+      s.weight_sums = arena.template take<T>(job_numbers_);
+      s.barrier.expect(scan_.num_units);
     }
-    plan_jobs();
-    weight_sums_ = arena.template take<T>(job_numbers_);
     own_ = arena.template take<Own>(scan_.num_threads);
     for (int i = 0; i < scan_.num_threads; i++) {
       Own own{};
@@ -160,11 +156,13 @@ class Backward {
     all_.wait();
     const int unit = index % scan_.num_units, row_thread = index / scan_.num_units;
     const Worker w{own, shared_[row_thread], unit, index, hidden_band(unit)};
+    for_panels(unit, scan_.num_units, [&](const Panel& panel) {
+      clear(w.shared.weight_sums + panel.sums, panel.vectors * kLanes<T> * panel.size);
+    });
     for (i64 g = row_thread; g < scan_.num_groups; g += scan_.num_row_threads()) run_group(w, scan_.groups[g]);
+    if (p_.dx) clear_padding(index);
     all_.wait();
-    if (p_.dx) input_gradients(w);
-    weight_gradients(w);
-    all_.wait();
+    write_gradients(index);
     if (index == 0) add_sums();
   }
 
@@ -179,22 +177,35 @@ class Backward {
       if (p_.dh_init) clear(Scan<T>::at(p_.dh_init) + b * scan_.O + w.hidden.begin, w.hidden.end - w.hidden.begin);
       if (p_.dc_init) clear(Scan<T>::at(p_.dc_init) + b * scan_.H + begin, end - begin);
     }
-    for (i64 step = group.num_steps - 1; step >= 0; step--) {
-      const i64 rows = group.active(step), later = step + 1 < group.num_steps ? group.active(step + 1) : 0;
-      T* columns = columns_ + group.starts[step] * width_;
-      const bool has_dy = carry(w, group, step + 1, later);
-      for (i64 r = later; r < rows; r++) end_row(w, group, r);
-      for (i64 r = 0; r < rows; r++) receive(w, group, step, r, has_dy && r < later);
-      if (scan_.layout.projected) unproject(w, group, step);
-      for (i64 r = 0; r < rows; r++) cell.run(row_at(w, group, step, r, columns), begin, end);
-      if (scan_.layout.before) {
-        multiply(w.shared.inner, scan_.H, scan_.zeros, 0, inner_band_,
-                 {columns + scan_.layout.inner.begin * scan_.H, width_, scan_.H}, rows);
-        for (i64 r = 0; r < rows; r++) cell.reset(row_at(w, group, step, r, columns));
+    const T* later_columns = nullptr;  // of the step after
+    int buffer = 0;
+    for (i64 stop = group.num_steps; stop > 0;) {
+      i64 start = stop - 1;
+      while (start > 0 && group.starts[stop] - group.starts[start - 1] <= chunk_capacity()) start--;
+      T* chunk = w.shared.columns[buffer];
+      for (i64 step = stop - 1; step >= start; step--) {
+        const i64 rows = group.active(step), later = step + 1 < group.num_steps ? group.active(step + 1) : 0;
+        const i64 place = group.starts[step] - group.starts[start];
+        T* columns = chunk + place * width_;
+        const bool has_dy = carry(w, group, step + 1, later, later_columns);
+        for (i64 r = later; r < rows; r++) end_row(w, group, r);
+        for (i64 r = 0; r < rows; r++) receive(w, group, step, r, has_dy && r < later);
+        if (scan_.layout.projected) unproject(w, rows, w.shared.projected + place * scan_.O);
+        for (i64 r = 0; r < rows; r++) cell.run(row_at(w, group, step, r, columns), begin, end);
+        if (scan_.layout.before) {
+          multiply(w.shared.inner, scan_.H, scan_.zeros, 0, inner_band_,
+                   {columns + scan_.layout.inner.begin * scan_.H, width_, scan_.H}, rows);
+          for (i64 r = 0; r < rows; r++) cell.reset(row_at(w, group, step, r, columns));
+        }
+        later_columns = columns;
+        w.shared.barrier.wait();
       }
-      w.shared.barrier.wait();
+      if (p_.dx) input_gradients(w, group, start, stop, chunk);
+      if (wants_weights()) weight_gradients(w, group, start, stop, chunk);
+      stop = start;
+      buffer = 1 - buffer;
     }
-    if (group.num_steps > 0) carry(w, group, 0, group.active(0));
+    if (group.num_steps > 0) carry(w, group, 0, group.active(0), later_columns);
     start_rows(w, group);
     w.shared.barrier.wait();
   }
@@ -225,15 +236,15 @@ class Backward {
     multiply_rows<T>(target, target_stride, start, start_stride, {packed_, a.size}, band, a, {}, rows);
   }
 
-  // dh before `step` of the rows active then: through the products, past them, or to the initial state. Returns whether
+  // dh before `step` of the rows active then: through the products (`step_columns`), past them, or to the initial state. Returns whether
   // dy of the step before is in it already.
-  bool carry(const Worker& w, const Group& group, i64 step, i64 rows) {
+  bool carry(const Worker& w, const Group& group, i64 step, i64 rows, const T* step_columns) {
     if (rows == 0) return false;
     const Layout& l = scan_.layout;
     Shared& s = w.shared;
     const i64 O = scan_.O, H = scan_.H;
     const i64 begin = w.hidden.begin, end = w.hidden.end;
-    const Rows<T> columns{columns_ + group.starts[step] * width_ + l.hidden.begin * H, width_, l.hidden.size() * H};
+    const Rows<T> columns{step_columns + l.hidden.begin * H, width_, l.hidden.size() * H};
     const bool plain = !has_direct() && p_.mask == 0 && p_.reset == 0;
     const T* start = l.before ? s.inner : scan_.zeros;
     i64 stride = l.before ? H : 0;
@@ -304,10 +315,10 @@ class Backward {
     });
   }
 
-  void unproject(const Worker& w, const Group& group, i64 step) {
-    const i64 rows = group.active(step), O = scan_.O;
-    for (i64 r = 0; r < rows; r++) copy(projected_ + (group.starts[step] + r) * O, w.shared.dh + r * O, O);
-    multiply(w.shared.raw, scan_.H, scan_.zeros, 0, raw_band_, {w.shared.dh, O, O}, rows);
+  void unproject(const Worker& w, i64 rows, T* projected) {
+    const i64 O = scan_.O;
+    copy(projected, w.shared.dh, rows * O);
+    multiply(w.shared.raw, scan_.H, scan_.zeros, 0, raw_band_, {projected, O, O}, rows);
   }
 
   // What is left before the first step belongs to the state given.
@@ -322,53 +333,39 @@ class Backward {
     }
   }
 
-  // ---- products over all steps ----
-  // function(group, begin, end, index): steps that have at most chunk_capacity() rows together.
-  template <class F>
-  void for_chunks(F&& function) const {
-    for (i64 g = 0; g < scan_.num_groups; g++) {
-      const Group& group = scan_.groups[g];
-      i64 end = 0;
-      for (i64 begin = 0; begin < group.num_steps; begin = end) {
-        while (end < group.num_steps &&
-               (end == begin || group.starts[end + 1] - group.starts[begin] <= chunk_capacity())) {
-          end++;
+  // ---- products over a chunk of steps, start..stop ----
+  void input_gradients(const Worker& w, const Group& group, i64 start, i64 stop, const T* chunk) {
+    const i64 I = scan_.I, H = scan_.H, all = group.starts[stop] - group.starts[start];
+    const i64 begin = all * w.unit / scan_.num_units, rows = all * (w.unit + 1) / scan_.num_units - begin;
+    const Rows<T> columns{chunk + begin * width_ + scan_.layout.input.begin * H, width_, scan_.layout.input.size() * H};
+    if (rows == 0) return;
+    if (I > kFewColumns) {
+      multiply(w.own.dx, I, scan_.zeros, 0, x_band_, columns, rows);
+    } else {
+      const T* weights = packed_ + x_band_.offset;
+      for (i64 r = 0; r < rows; r++) {
+        for (i64 i = 0; i < I; i++) {
+          w.own.dx[r * I + i] = dot(columns.data + r * width_, weights + i * columns.size, columns.size);
         }
-        function(group, begin, end);
+      }
+    }
+    const T* source = w.own.dx;
+    i64 place = 0;
+    for (i64 step = start; step < stop; step++) {
+      for (i64 r = 0; r < group.active(step); r++, place++) {
+        if (place < begin || place >= begin + rows) continue;
+        const i64 b = scan_.row(group, r);
+        copy(Scan<T>::at(p_.dx) + (scan_.time(b, step) * scan_.B + b) * I, source, I);
+        source += I;
       }
     }
   }
-
-  void input_gradients(const Worker& w) {
-    const i64 I = scan_.I, H = scan_.H;
-    T* dx = Scan<T>::at(p_.dx);
-    i64 number = 0;
-    for_chunks([&](const Group& group, i64 begin, i64 end) {
-      if (number++ % scan_.num_threads != w.index) return;
-      const Rows<T> columns{columns_ + group.starts[begin] * width_ + scan_.layout.input.begin * H, width_,
-                            scan_.layout.input.size() * H};
-      const i64 rows = group.starts[end] - group.starts[begin];
-      if (I > kFewColumns) {
-        multiply(w.own.dx, I, scan_.zeros, 0, x_band_, columns, rows);
-      } else {
-        const T* weights = packed_ + x_band_.offset;
-        for (i64 r = 0; r < rows; r++) {
-          for (i64 i = 0; i < I; i++) {
-            w.own.dx[r * I + i] = dot(columns.data + r * width_, weights + i * columns.size, columns.size);
-          }
-        }
-      }
-      const T* source = w.own.dx;
-      for (i64 step = begin; step < end; step++) {
-        for (i64 r = 0; r < group.active(step); r++, source += I) {
-          const i64 b = scan_.row(group, r);
-          copy(dx + (scan_.time(b, step) * scan_.B + b) * I, source, I);
-        }
-      }
-    });
+  void clear_padding(int index) const {
     if (!scan_.has_lengths()) return;
-    for (i64 b = w.index; b < scan_.B; b += scan_.num_threads) {
-      for (i64 t = scan_.length(b); t < scan_.T_; t++) clear(dx + (t * scan_.B + b) * I, I);
+    for (i64 b = index; b < scan_.B; b += scan_.num_threads) {
+      for (i64 t = scan_.length(b); t < scan_.T_; t++) {
+        clear(Scan<T>::at(p_.dx) + (t * scan_.B + b) * scan_.I, scan_.I);
+      }
     }
   }
 
@@ -397,10 +394,34 @@ class Backward {
     }
   }
 
-  void gather(const Worker& w, const Group& group, i64 begin, i64 end) {
+  bool wants_weights() const { return p_.dw_ih || p_.dw_hh || p_.db_ih || p_.db_hh || p_.dw_hr; }
+
+  // A panel of the sums of a job; job num_jobs_ is the projection's.
+  struct Panel {
+    int job;
+    Band band;
+    i64 index, v0, vectors;  // which of the band's, its first vector there, and how many
+    i64 size, sums;   // its rows, and where they are
+  };
+  // function(panel) for the panels index, index + step, ...
+  template <class F>
+  void for_panels(int index, int step, F&& function) const {
+    i64 number = 0;
+    for (int i = 0; i < num_jobs_ + scan_.layout.projected; i++) {
+      const bool is_job = i < num_jobs_;
+      const Band band = is_job ? band_of(jobs_[i].product) : Band{0, scan_.H, 0};
+      const i64 size = is_job ? jobs_[i].size : scan_.O, offset = is_job ? jobs_[i].offset : projection_offset_;
+      for (i64 panel = 0; panel < band.template panels<T>(); panel++) {
+        const i64 v0 = band.template first<T>(panel), vectors = band.template first<T>(panel + 1) - v0;
+        if (number++ % step == index) function(Panel{i, band, panel, v0, vectors, size, offset + v0 * kLanes<T> * size});
+      }
+    }
+  }
+
+  void gather(const Worker& w, const Group& group, i64 start, i64 stop) {
     const i64 I = scan_.I, O = scan_.O, H = scan_.H;
     T* sample = w.own.samples;
-    for (i64 step = begin; step < end; step++) {
+    for (i64 step = start; step < stop; step++) {
       for (i64 r = 0; r < group.active(step); r++, sample += sample_size()) {
         const i64 b = scan_.row(group, r);
         sample[0] = 1;
@@ -414,76 +435,53 @@ class Backward {
     }
   }
 
-  // sums[panel] += a^T values for the panels of `band` that are this thread's.
-  void add_products(const Worker& w, const Band& band, T* sums, i64 size, const T* a, i64 a_stride, const T* values,
-                    i64 values_stride, i64 rows, i64& number) {
+  void weight_gradients(const Worker& w, const Group& group, i64 start, i64 stop, const T* chunk) {
     constexpr int W = kLanes<T>;
-    for (i64 panel = 0; panel < band.template panels<T>(); panel++) {
-      if (number++ % scan_.num_threads != w.index) continue;
-      const i64 v0 = band.template first<T>(panel), vectors = band.template first<T>(panel + 1) - v0;
-      const T* b = values + band.begin + v0 * W;
-      i64 b_stride = values_stride;
-      if (size > kDirectRows) {
-        Band part = band;
-        part.offset = -v0 * W * rows;  // into the thread's own buffer
-        pack_rows<T>(w.own.values, part, panel, panel + 1, rows, 0, rows,
-                     [&](i64 k) { return values + k * values_stride; });
+    const i64 first = group.starts[start], rows = group.starts[stop] - first;
+    gather(w, group, start, stop);
+    for_panels(w.unit, scan_.num_units, [&](const Panel& panel) {
+      const bool is_job = panel.job < num_jobs_;
+      const T* a = is_job ? w.own.samples + jobs_[panel.job].first : w.shared.projected;
+      const i64 a_stride = is_job ? sample_size() : scan_.O;
+      const T* values = is_job ? chunk : Scan<T>::template at<const T>(p_.hidden) + first * scan_.H;
+      i64 stride = is_job ? width_ : scan_.H;
+      const T* b = values + panel.band.begin + panel.v0 * W;
+      // The last vector of a row of `hidden` may not be there in whole.
+      if (panel.size > kDirectRows || !is_job) {
+        Band part = panel.band;
+        part.offset = -panel.v0 * W * rows;  // into the thread's own buffer
+        pack_rows<T>(w.own.values, part, panel.index, panel.index + 1, rows, 0, rows, [&](i64 k) { return values + k * stride; });
         b = w.own.values;
-        b_stride = vectors * W;
+        stride = panel.vectors * W;
       }
-      T* target = sums + v0 * W * size;
-      const i64 num_blocks = divide_up(size, kBlockRows[vectors]);
-      const i64 few = size / num_blocks, longer = size % num_blocks;
+      T* target = w.shared.weight_sums + panel.sums;
+      const i64 num_blocks = divide_up(panel.size, kBlockRows[panel.vectors]);
+      const i64 few = panel.size / num_blocks, longer = panel.size % num_blocks;
       for (i64 i = 0, r0 = 0, r1 = 0; i < num_blocks; i++, r0 = r1) {
         r1 = r0 + few + (i < longer);
-        kBlocks<T>.outer[vectors - 1][r1 - r0 - 1](target + r0 * vectors * W, vectors * W, a + r0, a_stride, b,
-                                                   b_stride, rows);
+        kBlocks<T>.outer[panel.vectors - 1][r1 - r0 - 1](target + r0 * panel.vectors * W, panel.vectors * W, a + r0,
+                                                         a_stride, b, stride, rows);
       }
-    }
+    });
   }
 
-  void weight_gradients(const Worker& w) {
-    const i64 O = scan_.O, H = scan_.H;
-    const Band raw{0, H, 0};
-    if (!p_.dw_ih && !p_.dw_hh && !p_.db_ih && !p_.db_hh && !p_.dw_hr) return;
-    i64 number = 0;
-    auto each_panel = [&](const Band& band, T* sums, i64 size, auto&& function) {
-      for (i64 panel = 0; panel < band.template panels<T>(); panel++) {
-        const i64 v0 = band.template first<T>(panel), vectors = band.template first<T>(panel + 1) - v0;
-        if (number++ % scan_.num_threads == w.index) function(sums + v0 * kLanes<T> * size, band, v0, vectors);
+  // ---- the results ----
+  void write_gradients(int index) {
+    if (!wants_weights()) return;
+    for_panels(index, scan_.num_threads, [&](const Panel& panel) {
+      T* sums = shared_[0].weight_sums + panel.sums;
+      const i64 count = panel.vectors * kLanes<T> * panel.size;
+      for (int i = 1; i < scan_.num_row_threads(); i++) {
+        const T* others = shared_[i].weight_sums + panel.sums;
+        for_vectors<T>(0, count, [&](i64 j, int n, auto full) RECURRA_LAMBDA {
+          constexpr bool kFull = decltype(full)::value;
+          add_part<kFull>(sums + j, load_part<kFull>(others + j, n), n);
+        });
       }
-    };
-    auto each_sum = [&](auto&& function) {
-      number = 0;
-      for (int i = 0; i < num_jobs_; i++) {
-        each_panel(band_of(jobs_[i].product), weight_sums_ + jobs_[i].offset, jobs_[i].size,
-                   [&](T* sums, const Band& band, i64 v0, i64 vectors) { function(i, sums, band, v0, vectors); });
-      }
-      if (!scan_.layout.projected) return;
-      each_panel(raw, weight_sums_ + projection_offset_, O,
-                 [&](T* sums, const Band& band, i64 v0, i64 vectors) { function(-1, sums, band, v0, vectors); });
-    };
-    each_sum([&](int i, T* sums, const Band&, i64, i64 vectors) {
-      clear(sums, vectors * kLanes<T> * (i < 0 ? O : jobs_[i].size));
-    });
-    for_chunks([&](const Group& group, i64 begin, i64 end) {
-      const i64 first = group.starts[begin], rows = group.starts[end] - first;
-      gather(w, group, begin, end);
-      number = 0;
-      for (int i = 0; i < num_jobs_; i++) {
-        add_products(w, band_of(jobs_[i].product), weight_sums_ + jobs_[i].offset, jobs_[i].size,
-                     w.own.samples + jobs_[i].first, sample_size(), columns_ + first * width_, width_, rows, number);
-      }
-      if (scan_.layout.projected) {
-        add_products(w, raw, weight_sums_ + projection_offset_, O, projected_ + first * O, O,
-                     Scan<T>::template at<const T>(p_.hidden) + first * H, H, rows, number);
-      }
-    });
-    each_sum([&](int i, T* sums, const Band& band, i64 v0, i64 vectors) {
-      if (i < 0) {
-        write_projection(sums, v0, vectors);
+      if (panel.job < num_jobs_) {
+        write_weights(jobs_[panel.job], panel.job, sums, panel.band, panel.v0, panel.vectors);
       } else {
-        write_weights(jobs_[i], i, sums, band, v0, vectors);
+        write_projection(sums, panel.v0, panel.vectors);
       }
     });
   }
@@ -586,7 +584,7 @@ class Backward {
   Barrier all_;
   Shared* shared_ = nullptr;
   Own* own_ = nullptr;
-  T *columns_ = nullptr, *projected_ = nullptr, *packed_ = nullptr, *weight_sums_ = nullptr;
+  T* packed_ = nullptr;
   Band inner_band_, raw_band_, x_band_;
   Job jobs_[3] = {};
   int num_jobs_ = 0;
