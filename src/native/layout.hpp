@@ -23,7 +23,7 @@ struct Layout {
   Product inner{};            // of r h, in a GRU that resets before the product
 
   bool is_merged() const { return input.begin == hidden.begin && input.end == hidden.end && !before; }
-  int num_kept = 0;  // columns behind those: activated gates where the products stay, tanh(c) and normalised c of an LSTM
+  int num_kept = 0;  // columns behind those: gates where the products stay, tanh(c) and normalised c of an LSTM
 };
 
 constexpr int kStatistics = 8;  // numbers behind those: 1 / deviation of the products' parts, mean and 1 / deviation of c
@@ -55,7 +55,7 @@ inline Layout layout_of(const Problem& p) {
   }
   l.num_gates = p.kind == kLSTM ? (p.coupled ? 3 : 4) : 1;
   l.num_columns = l.norm ? 2 * l.num_gates : l.num_gates;
-  l.num_kept = l.norm ? l.num_gates + 2 : p.kind == kLSTM ? 1 : 0;
+  l.num_kept = l.norm ? 3 : p.kind == kLSTM ? 1 : 0;
   l.input = {0, l.num_gates, {0, 1, 2, 3}};
   l.hidden = {l.num_columns - l.num_gates, l.num_columns, {0, 1, 2, 3}};
   return l;

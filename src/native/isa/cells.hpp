@@ -82,14 +82,15 @@ struct Cell {
         clip(static_cast<T>(p.cell_clip)),
         eps(static_cast<T>(p.eps)) {}
 
-  // The first of the activated gates of a saved row, and the statistics behind them.
+  // The first of the activated gates of a saved row (of a normalised LSTM: the output gate alone, the others are computed
+  // anew, which is quicker than to fetch them), and the statistics behind them.
   T* kept(T* row) const { return scan.layout.norm ? row + scan.layout.num_columns * H : row; }
   T* statistics(T* row) const { return row + (scan.layout.num_columns + scan.layout.num_kept) * H; }
 
   // Of an LSTM: tanh of what the output gate shows, and, where it is normalised, the normalised c.
   template <class R>
   R* kept_shown(R* row) const {
-    return row + (scan.layout.num_columns + (scan.layout.norm ? scan.layout.num_gates : 0)) * H;
+    return row + (scan.layout.num_columns + (scan.layout.norm ? 1 : 0)) * H;
   }
   template <class R>
   R* kept_cell(R* row) const {
@@ -136,12 +137,30 @@ struct Cell {
   }
 
   // ---- LSTM: gates i f g o, without i where coupled ----
+  // Gates f g o i of units j.., activated but for an output gate with a peephole, which is to see the new c.
+  template <bool kNorm, bool kCoupled, bool kFull>
+  RECURRA_INLINE void lstm_gates(const T* row, const Normed<T>& x, const Normed<T>& hidden, Vec<T> before, i64 j, int n,
+                                 Vec<T>* q) const {
+    constexpr int kF = kCoupled ? 0 : 1;
+    unroll<3>([&](auto g) RECURRA_LAMBDA {
+      q[g] = gate_input<kNorm, kFull>(row, x, hidden, kF + g, kF + g, j, n);
+    });
+    q[3] = kCoupled ? Vec<T>{} : gate_input<kNorm, kFull>(row, x, hidden, 0, 0, j, n);
+    const Vec<T> waiting = q[2];
+    if (peephole) {
+      q[0] += load_part<kFull>(peephole + kF * H + j, n) * before;
+      if constexpr (!kCoupled) q[3] += load_part<kFull>(peephole + j, n) * before;
+    }
+    activate<T, 4, 2>(q);
+    if (peephole) q[2] = waiting;
+    if constexpr (kCoupled) q[3] = T(1) - q[0];
+  }
+
   template <bool kNorm, bool kCoupled>
   void lstm(const CellRow<T>& row, i64 begin, i64 end) const {
     constexpr int kI = 0, kF = kCoupled ? 0 : 1, kG = kF + 1, kO = kF + 2;
     constexpr int kNumPeepholes = kCoupled ? 2 : 3;
-    T* gates = kept(row.products);
-    const bool save = p.save || kNorm;
+    T* gates = row.products;
     const i64 size = scan.layout.num_gates * H;
     T* statistic = statistics(row.products);
     if constexpr (kNorm) {
@@ -154,30 +173,18 @@ struct Cell {
     auto gate = [&](i64 j, int n, auto full, Vec<T>& c, Vec<T>& o) RECURRA_LAMBDA {
       constexpr bool kFull = decltype(full)::value;
       const Vec<T> before = load_part<kFull>(row.c_before + j, n);
-      // f g o, then i where it has weights of its own
-      Vec<T> q[4] = {gate_input<kNorm, kFull>(row.products, x, hidden, kF, kF, j, n),
-                     gate_input<kNorm, kFull>(row.products, x, hidden, kG, kG, j, n),
-                     gate_input<kNorm, kFull>(row.products, x, hidden, kO, kO, j, n), Vec<T>{}};
-      if constexpr (!kCoupled) q[3] = gate_input<kNorm, kFull>(row.products, x, hidden, kI, kI, j, n);
-      if (peephole) {
-        q[0] += load_part<kFull>(peephole + kF * H + j, n) * before;
-        if constexpr (!kCoupled) q[3] += load_part<kFull>(peephole + j, n) * before;
-        // The output gate sees the new c, of which it has no part yet.
-        const Vec<T> waiting = q[2];
-        activate<T, 4, 2>(q);
-        q[2] = waiting;
-      } else {
-        activate<T, 4, 2>(q);
-      }
-      const Vec<T> f = q[0], g = q[1], i = kCoupled ? T(1) - f : q[3];
+      Vec<T> q[4];
+      lstm_gates<kNorm, kCoupled, kFull>(row.products, x, hidden, before, j, n, q);
       o = q[2];
-      c = f * before + i * g;
+      c = q[0] * before + q[3] * q[1];
       if (clip > 0) c = clamp<T>(c, clip);
       if (peephole) o = sigmoid<T>(o + load_part<kFull>(peephole + (kNumPeepholes - 1) * H + j, n) * c);
-      if (save) {
-        if constexpr (!kCoupled) store_part<kFull>(gates + kI * H + j, i, n);
-        store_part<kFull>(gates + kF * H + j, f, n);
-        store_part<kFull>(gates + kG * H + j, g, n);
+      if constexpr (kNorm) {
+        store_part<kFull>(kept(row.products) + j, o, n);
+      } else if (p.save) {
+        if constexpr (!kCoupled) store_part<kFull>(gates + kI * H + j, q[3], n);
+        store_part<kFull>(gates + kF * H + j, q[0], n);
+        store_part<kFull>(gates + kG * H + j, q[1], n);
         store_part<kFull>(gates + kO * H + j, o, n);
       }
     };
@@ -188,7 +195,7 @@ struct Cell {
         gate(j, n, full, c, o);
         store_part<decltype(full)::value>(row.output + j, c, n);
       });
-      return show_normalised(row, gates + kO * H);
+      return show_normalised(row, kept(row.products));
     }
     auto show = [&](i64 j, int n, auto full, Vec<T> c, Vec<T> shown, Vec<T> o) RECURRA_LAMBDA {
       constexpr bool kFull = decltype(full)::value;

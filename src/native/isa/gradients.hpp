@@ -117,7 +117,7 @@ struct CellGradient {
     T* columns = row.columns;
     const T clip = cell.clip;
     T mean = 0, slope = 0;
-    if constexpr (kNorm) hide_normalised(row, gates + kO * H, columns + kO * H, columns + kG * H, mean, slope);
+    if constexpr (kNorm) hide_normalised(row, gates, columns + kO * H, columns + kG * H, mean, slope);
     const i64 size = scan.layout.num_gates * H;
     const T* statistic = kNorm ? statistics(row.saved) : scan.zeros;
     NormedGradient<T> x{{row.saved, cell.norm_ih, statistic + Cell<T>::kX}, columns, sums.norm_ih, sums.bias_ih, size};
@@ -135,8 +135,15 @@ struct CellGradient {
     for_vectors<T>(begin, end, [&](i64 j, int n, auto full) RECURRA_LAMBDA {
       constexpr bool kFull = decltype(full)::value;
       const Vec<T> before = load_part<kFull>(row.c_before + j, n);
-      const Vec<T> f = load_part<kFull>(gates + kF * H + j, n), g = load_part<kFull>(gates + kG * H + j, n);
-      const Vec<T> i = kCoupled ? T(1) - f : load_part<kFull>(gates + kI * H + j, n);
+      Vec<T> f, g, i;
+      if constexpr (kNorm) {
+        Vec<T> q[4];
+        cell.template lstm_gates<kNorm, kCoupled, kFull>(row.saved, x.normed, hidden.normed, before, j, n, q);
+        f = q[0], g = q[1], i = q[3];
+      } else {
+        f = load_part<kFull>(gates + kF * H + j, n), g = load_part<kFull>(gates + kG * H + j, n);
+        i = kCoupled ? T(1) - f : load_part<kFull>(gates + kI * H + j, n);
+      }
       Vec<T> raw{};
       if (peephole || clip > 0) raw = f * before + i * g;
       Vec<T> dc = load_part<kFull>(row.dc + j, n), direct{}, dout;
