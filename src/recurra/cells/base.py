@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from recurra.cells.checks import check_inputs, check_lengths, check_state, require_positive
+from recurra.cells.checks import check_inputs, check_lengths, check_state, fits, require_positive
 from recurra.core.errors import ConfigError, did_you_mean
 from recurra.core.state import State, leaves
 from recurra.kernels import compiled, dispatch, fused, native, reference
@@ -87,6 +87,7 @@ class Cell(nn.Module, ABC):
         self.output_size = hidden_size if output_size is None else output_size
         self.last_path = dispatch.NOT_RUN
         self._packing = Packing()
+        self._leaf_sizes: tuple[int, ...] = ()  # where the state is h, or (h, c), of such sizes
 
     def __init_subclass__(cls, **arguments: Any) -> None:
         """A class with a step of its own inherits no kernel: that would compute another's step."""
@@ -133,7 +134,7 @@ class Cell(nn.Module, ABC):
         """What recurra's own kernel needs to know of this cell, or the reason why it can't do it."""
         return f"recurra has no kernel of its own for {type(self).__name__}"
 
-    def with_weights(self, weights: Mapping[str, Tensor], packing: Packing | None = None) -> Cell:
+    def with_weights(self, weights: dict[str, Tensor], packing: Packing | None = None) -> Cell:
         """The same cell over other tensors, sharing all else.
 
         Unlike `torch.func.functional_call` it leaves this one as it is, so that two threads can't meet in it.
@@ -142,10 +143,11 @@ class Cell(nn.Module, ABC):
             weights: what stands for each parameter.
             packing: where to keep them in packed form; None is nowhere.
         """
+        own = self.__dict__ | {"_parameters": self._parameters | weights, "_packing": packing or Packing()}
+        for name in weights:
+            own.pop(name, None)
         twin = object.__new__(type(self)._described)
-        twin.__dict__.update({name: value for name, value in self.__dict__.items() if name not in weights})
-        twin.__dict__["_parameters"] = {**self._parameters, **weights}
-        twin.__dict__["_packing"] = packing or Packing()
+        twin.__dict__.update(own)
         return twin
 
     def zeros(self, batch_size: int, size: int) -> Tensor:
@@ -191,18 +193,22 @@ class Cell(nn.Module, ABC):
         Raises:
             ShapeError: a shape, dtype or device does not fit; the message names the mend.
         """
+        if state is not None and lengths is None and reset is None and noise is NO_NOISE:
+            again = self._run_again(xs, state, reverse)
+            if again is not None:
+                return again
         if noise.weight_mask:
             return self._scan_with_masked_weights((xs, state, lengths, reset), noise, reverse, initial)
-        name = type(self).__name__
-        check_inputs(name, self.input_size, xs, self.first_weight())
+        name, weight = type(self).__name__, self.first_weight()
+        check_inputs(name, self.input_size, xs, weight)
         check_lengths(name, lengths, reset, xs.shape)
         batch_size, num_steps = xs.shape[:2]
-        wanted = self.initial_state(batch_size)
         for given, role in ((state, "state"), (initial, "initial")):
-            if given is not None:
-                check_state(name, role, given, wanted)
-        initial = wanted if initial is None else initial
-        state = initial if state is None else state
+            if given is not None and not (xs.is_cpu and fits(given, self._leaf_sizes, xs)):
+                check_state(name, role, given, self.initial_state(batch_size))
+        if initial is None and (state is None or reset is not None):
+            initial = self.initial_state(batch_size)
+        state = cast(State, initial) if state is None else state
         if batch_size == 0 or num_steps == 0:
             return xs.new_zeros(batch_size, num_steps, self.output_size), state
         return self._run(xs, state, lengths, reset, initial, noise=noise, reverse=reverse)
@@ -227,43 +233,66 @@ class Cell(nn.Module, ABC):
         state: State,
         lengths: Tensor | None,
         reset: Tensor | None,
-        initial: State,
+        initial: State | None,
         *,
         noise: Noise,
         reverse: bool,
     ) -> tuple[Tensor, State]:
-        """Choose the kernel and run it; everything is checked and given."""
+        """Choose the kernel and run it; everything is checked, and `initial` given where there are resets."""
         zoneout = make_zoneout(noise.zoneout, noise.training, state)
-        kernel, torchs = self.native_kernel(), self.fused_kernel()
-        path = self.last_path = self._choose(kernel, torchs, xs, noise, zoneout)
-        if path.name == "fused" and not isinstance(torchs, str) and torch.compiler.is_compiling():
-            return compiled.scan(torchs, xs, state, lengths, reset, initial, reverse=reverse)
-        lengths, reset = simplify(lengths, reset, xs.shape, xs.device)
-        if path.name == "native" and not isinstance(kernel, str):
-            mask = noise.hidden_mask
-            return native.scan(
-                kernel, xs, state, lengths, reset, initial, hidden_mask=mask, zoneout=zoneout, reverse=reverse
-            )
-        if path.name == "fused" and not isinstance(torchs, str):
+        kernel = self.native_kernel()
+        path = self._choose(kernel, xs, noise, zoneout)
+        if path is not self.last_path:
+            self.last_path = path
+        if path.name == "fused":
+            torchs = cast(Fused, self.fused_kernel())
+            if torch.compiler.is_compiling():
+                return compiled.scan(torchs, xs, state, lengths, reset, initial, reverse=reverse)
+            lengths, reset = simplify(lengths, reset, xs.shape, xs.device)
             return fused.scan(torchs, xs, state, lengths, reset, initial, reverse=reverse)
+        lengths, reset = simplify(lengths, reset, xs.shape, xs.device)
+        if path.name == "native":
+            return native.scan(
+                cast(Native, kernel),
+                xs,
+                state,
+                lengths,
+                reset,
+                initial,
+                hidden_mask=noise.hidden_mask,
+                zoneout=zoneout,
+                reverse=reverse,
+            )
         return self._run_reference(xs, state, lengths, reset, initial, noise=noise, zoneout=zoneout, reverse=reverse)
 
-    def _choose(
-        self, kernel: Native | str, torchs: Fused | str, xs: Tensor, noise: Noise, zoneout: Zoneout | None
-    ) -> Path:
+    def _run_again(self, xs: Tensor, state: State, reverse: bool) -> tuple[Tensor, State] | None:
+        """The last call of recurra's kernel once more, where only the numbers differ: see `kernels.packing`."""
+        if torch.compiler.is_compiling() or not self._packing.has_call() or not dispatch.is_plain_inference():
+            return None
+        found = self._packing.run_again(self._parameters, xs, state, reverse)
+        if found is None:
+            return None
+        if self.last_path is not dispatch.NATIVE:
+            self.last_path = dispatch.NATIVE
+        return found.ys.transpose(0, 1), (found.h if found.c is None else (found.h, found.c))
+
+    def _choose(self, kernel: Native | str, xs: Tensor, noise: Noise, zoneout: Zoneout | None) -> Path:
+        def torchs() -> tuple[str, str]:
+            if zoneout is not None:
+                return "", "zoneout acts on the state inside each step"
+            if noise.hidden_mask is not None:
+                return "", "recurrent dropout acts on h inside each step"
+            found = self.fused_kernel()
+            return ("", found) if isinstance(found, str) else (found.name, "")
+
         weight = self.first_weight()
         dtype = xs.dtype if weight is None else weight.dtype
-        obstacle = kernel if isinstance(kernel, str) else native.obstacle(kernel, noise.hidden_mask)
-        torchs_obstacle = torchs if isinstance(torchs, str) else ""
-        if zoneout is not None:
-            torchs_obstacle = "zoneout acts on the state inside each step"
-        elif noise.hidden_mask is not None:
-            torchs_obstacle = "recurrent dropout acts on h inside each step"
+        if isinstance(kernel, str):
+            return dispatch.choose(kernel, torchs, xs, dtype)
         shape = None
-        if not isinstance(kernel, str) and not torch.compiler.is_compiling():
+        if not torch.compiler.is_compiling():
             shape = Shape(kernel.kind, xs.shape[1], xs.shape[0], self.input_size, self.hidden_size)
-        name = "" if isinstance(torchs, str) else torchs.name
-        return dispatch.choose(obstacle, torchs_obstacle, name, xs, dtype, shape)
+        return dispatch.choose(native.obstacle(kernel, noise.hidden_mask), torchs, xs, dtype, shape)
 
     def _run_reference(
         self,

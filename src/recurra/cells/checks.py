@@ -86,6 +86,17 @@ def check_lengths(owner: str, lengths: Tensor | None, reset: Tensor | None, shap
         )
 
 
+def fits(given: State, sizes: tuple[int, ...], xs: Tensor) -> bool:
+    """Whether a state has leaves (B, size) like the inputs, as far as a quick look shows; no says nothing."""
+    parts = given if isinstance(given, tuple) else (given,)
+    if not sizes or len(parts) != len(sizes) or isinstance(given, tuple) != (len(sizes) > 1):
+        return False
+    return all(
+        isinstance(part, Tensor) and part.shape == (xs.shape[0], size) and part.dtype == xs.dtype and part.is_cpu
+        for part, size in zip(parts, sizes, strict=True)
+    )
+
+
 def check_state(owner: str, name: str, given: State, wanted: State) -> None:
     """Check that a state has the structure, sizes, dtype and device of `wanted`.
 

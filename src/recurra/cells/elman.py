@@ -72,6 +72,7 @@ class ElmanCell(Cell):
         self.activation = _ACTIVATIONS[activation] if isinstance(activation, str) else activation
         self.activation_name = activation if isinstance(activation, str) else ""
         bias = (hidden_size,) if config.bias else ()
+        self._leaf_sizes = (hidden_size,)
         add_parameters(
             self,
             {

@@ -80,6 +80,7 @@ class GRUCell(Cell):
             "norm_ih": norm,
             "norm_hh": norm,
         }
+        self._leaf_sizes = (hidden_size,)
         add_parameters(self, shapes, device, dtype)
         self.reset_parameters()
 

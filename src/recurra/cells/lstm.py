@@ -98,6 +98,7 @@ class LSTMCell(Cell):
             "norm_c": norm_c,
             "norm_c_bias": norm_c,
         }
+        self._leaf_sizes = (self.output_size, hidden_size)
         add_parameters(self, shapes, device, dtype)
         self.reset_parameters()
 

@@ -25,16 +25,15 @@ def scan(
     state: State,
     lengths: Tensor | None,
     reset: Tensor | None,
-    initial: State,
+    initial: State | None,
     *,
     reverse: bool,
 ) -> tuple[Tensor, State]:
     """`fused.scan`; the same numbers."""
     name, weights, has_biases = kernel
-    learned = any(leaf.requires_grad for leaf in leaves(initial))
-    outputs = _forward(
-        [xs, *weights], list(leaves(state)), list(leaves(initial)), lengths, reset, name, has_biases, reverse, learned
-    )
+    fresh = [] if initial is None else list(leaves(initial))
+    learned = any(leaf.requires_grad for leaf in fresh)
+    outputs = _forward([xs, *weights], list(leaves(state)), fresh, lengths, reset, name, has_biases, reverse, learned)
     ys = outputs[0].transpose(0, 1)
     return ys, ((outputs[1], outputs[2]) if name == "lstm" else outputs[1])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Literal, NamedTuple
 
@@ -68,16 +68,22 @@ def use(kernel: Literal["native", "fused", "reference"]) -> Iterator[None]:
         _forced.pop()
 
 
-def choose(native: str, fused: str, name: str, xs: Tensor, dtype: torch.dtype, shape: Shape | None = None) -> Path:
+def choose(
+    native: str,
+    torchs: Callable[[], tuple[str, str]],
+    xs: Tensor,
+    dtype: torch.dtype,
+    shape: Shape | None = None,
+) -> Path:
     """Choose the kernel for one scan.
 
     Args:
         native: why recurra's kernel can't do what the cell or the noise asks; "" for no obstacle.
-        fused: why torch's can't.
-        name: what torch calls its kernel: "lstm", "gru", "rnn_tanh", "rnn_relu"; "" for none.
+        torchs: gives, where it matters, what torch calls its kernel ("lstm", "gru", "rnn_tanh", "rnn_relu"; "" for
+            none), and why it can't do it.
         xs: the inputs.
         dtype: of the weights.
-        shape: of the scan where both kernels may do it.
+        shape: of the scan where it may be looked at.
     Raises:
         ConfigError: the environment variable RECURRA_KERNELS has an unknown value.
     """
@@ -85,13 +91,13 @@ def choose(native: str, fused: str, name: str, xs: Tensor, dtype: torch.dtype, s
     if wanted == "reference":
         return Path("reference", asked)
     native = asked if wanted == "fused" else native or native_obstacle(xs, dtype)
-    if not native and not (shape and wanted is None and not fused and torch_is_faster(shape)):
+    if not native and (wanted == "native" or shape is None or not torch_is_faster(shape)):
         return NATIVE
-    fused = fused or _torch_obstacle(name, xs, dtype)
-    if not fused:
-        reason = native or "torch's is faster for these sizes"
-        return Path("fused", f"exactly what torch's fused {name} does; {reason}")
-    return NATIVE if not native else Path("reference", f"{fused}; {native}")
+    name, obstacle = torchs()
+    obstacle = obstacle or _torch_obstacle(name, xs, dtype)
+    if not obstacle:
+        return Path("fused", f"exactly what torch's fused {name} does; {native or 'faster for these sizes'}")
+    return Path("reference", f"{obstacle}; {native}") if native else NATIVE
 
 
 def torch_is_faster(shape: Shape) -> bool:
@@ -107,6 +113,20 @@ def _wish() -> tuple[Kernel | None, str]:
     if setting not in _SETTINGS:
         raise ConfigError(f"{_ENVIRONMENT}={setting}: no such choice. Set it to one of: {', '.join(_SETTINGS)}.")
     return _SETTINGS[setting], f"asked for by {_ENVIRONMENT}={setting}"
+
+
+def is_plain_inference() -> bool:
+    """Whether nothing but the inputs decides on the kernel: no gradients, transforms, modes, or wishes."""
+    return not (
+        torch.is_grad_enabled()
+        or torch.compiler.is_compiling()
+        or _forced
+        or torch.is_autocast_enabled("cpu")
+        or torch._C._len_torch_dispatch_stack()
+        or _transform_obstacle()
+        or in_functorch()
+        or os.environ.get(_ENVIRONMENT, "auto") != "auto"
+    )
 
 
 def in_functorch() -> bool:

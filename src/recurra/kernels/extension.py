@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from recurra.core.errors import ShapeError
+from recurra.core.state import State
 
 KINDS = {"rnn_tanh": 0, "rnn_relu": 1, "rnn_sigmoid": 2, "lstm": 3, "gru": 4, "gru_reset_before": 5}
 LSTM = KINDS["lstm"]
@@ -138,7 +139,9 @@ class Outputs(NamedTuple):
     hidden: Tensor | None = None
 
 
-class _Sizes(NamedTuple):
+class Sizes(NamedTuple):
+    """What kind of scan it is, and how large: T, B, I, H, O."""
+
     kind: int
     num_steps: int
     batch_size: int
@@ -147,37 +150,144 @@ class _Sizes(NamedTuple):
     output_size: int
 
 
+class Call(NamedTuple):
+    """A forward call of which only `xs`, h and c change, with what stays prepared.
+
+    Attributes:
+        options: as in `forward`.
+        sizes: likewise.
+        num_threads: likewise.
+        shape: of `xs`.
+        dtype: of all numbers.
+        parts: the extension's fields before, between and behind the addresses that change.
+        numbers: its numbers.
+    """
+
+    options: Options
+    sizes: Sizes
+    num_threads: int
+    shape: tuple[int, int, int]
+    dtype: torch.dtype
+    parts: tuple[tuple[int, ...], ...]
+    numbers: tuple[float, ...]
+
+    @staticmethod
+    def of(options: Options, sizes: Sizes, inputs: Inputs, num_threads: int, packed: Tensor) -> Call | None:
+        """The call; None where more changes, or `xs` is not contiguous."""
+        xs, dtype = inputs.xs, inputs.xs.dtype
+        if inputs.h is None or not xs.is_contiguous() or any(tensor is not None for tensor in inputs[STATE + 2 :]):
+            return None
+        x, h, y = (_FIELDS.index(name) for name in ("x", "h0", "y"))
+        fields = (*_head(options, sizes, inputs, num_threads, False), *[0] * 6, packed.data_ptr(), *_NO_GRADIENTS)
+        parts = fields[:x], fields[x + 1 : h], fields[h + 2 : y], fields[y + 3 :]
+        shape = sizes.batch_size, sizes.num_steps, sizes.input_size
+        return Call(options, sizes, num_threads, shape, dtype, parts, _numbers(options))
+
+    def fits(self, xs: Tensor, state: State, reverse: bool) -> bool:
+        """Whether these could be the inputs."""
+        h, c = state if isinstance(state, tuple) and len(state) == 2 else (state, None)
+        sizes = self.sizes
+        return (
+            reverse == self.options.reverse
+            and self._is_like(xs, self.shape)
+            and self._is_like(h, (sizes.batch_size, sizes.output_size))
+            and (c is None if sizes.kind != LSTM else self._is_like(c, (sizes.batch_size, sizes.hidden_size)))
+            and torch.get_num_threads() == self.num_threads
+        )
+
+    def run(self, xs: Tensor, state: Any) -> Outputs:
+        """The call on inputs that fit."""
+        sizes, (before, between, behind, after) = self.sizes, self.parts
+        h, c = state if sizes.kind == LSTM else (state, None)
+        ys = xs.new_empty(sizes.num_steps, sizes.batch_size, sizes.output_size)
+        outputs = Outputs(ys, h.new_empty(h.shape), None if c is None else c.new_empty(c.shape))
+        fields = (
+            *(*before, xs.data_ptr(), *between, h.data_ptr(), _address(c), *behind),
+            *(ys.data_ptr(), outputs.h.data_ptr(), _address(outputs.c), *after),
+        )
+        _extension.forward(self.dtype is torch.float64, fields, self.numbers)
+        return outputs
+
+    def _is_like(self, tensor: Any, shape: tuple[int, ...]) -> bool:
+        return (
+            type(tensor) is Tensor
+            and tensor.shape == shape
+            and tensor.dtype is self.dtype
+            and tensor.is_cpu
+            and tensor.is_contiguous()
+            and not tensor.is_neg()
+        )
+
+
+def prepare(options: Options, inputs: Inputs) -> tuple[Sizes, Inputs]:
+    """Check all that the extension relies on, and lay the tensors out as it wants them.
+
+    Args:
+        options: of the scan.
+        inputs: its tensors.
+    Returns:
+        The sizes; tensors that are contiguous, but for `xs`, whose last axis alone is dense.
+    Raises:
+        ShapeError: a shape, type or device that does not fit, or a length outside 0..T.
+    """
+    sizes, like = sizes_of(options, inputs), inputs.xs.dtype
+    shapes = _shapes(sizes, inputs.weight_hh.shape[0])
+    prepared: list[Any] = []
+    for tensor, shape, other in zip(inputs, shapes, _OTHER_TYPES, strict=True):
+        if tensor is not None:
+            if tensor.shape != shape or tensor.dtype is not (other or like) or not tensor.is_cpu:
+                raise ShapeError(_fault(len(prepared), tensor, shape))
+            if not tensor.is_contiguous() and tensor is not inputs.xs:
+                tensor = tensor.contiguous()
+        prepared.append(tensor)
+    if like not in TYPES or (inputs.weight_hr is None and sizes.output_size != sizes.hidden_size):
+        raise ShapeError(_fault(2, inputs.weight_hh, (inputs.weight_hh.shape[0], sizes.hidden_size)))
+    if inputs.lengths is not None:
+        _check_lengths(inputs.lengths, sizes.num_steps)
+    prepared[0] = _dense(inputs.xs)
+    return sizes, Inputs(*prepared)
+
+
+def sizes_of(options: Options, inputs: Inputs) -> Sizes:
+    """The sizes, unchecked."""
+    batch_size, num_steps, input_size = inputs.xs.shape
+    num_rows, output_size = inputs.weight_hh.shape
+    hidden_size = num_rows // (_NUM_GATES[options.kind] - options.coupled)
+    return Sizes(options.kind, num_steps, batch_size, input_size, hidden_size, output_size)
+
+
 def forward(
-    options: Options, inputs: Inputs, num_threads: int, *, save: bool = False, packed: Tensor | None = None
+    options: Options,
+    sizes: Sizes,
+    inputs: Inputs,
+    num_threads: int,
+    *,
+    save: bool = False,
+    packed: Tensor | None = None,
 ) -> Outputs:
     """Run a scan.
 
     Args:
         options: what to do.
-        inputs: contiguous, but for `xs`, whose last axis alone must be dense.
+        sizes: of `prepare`.
+        inputs: likewise.
         num_threads: how many at most.
         save: keep what `backward` needs.
         packed: `pack` of the same weights; not with `save`.
-    Raises:
-        ShapeError: a tensor of another shape, type or layout than wanted, or a length outside 0..T.
     """
-    sizes = _check(options, inputs)
-    outputs = new_outputs(options, inputs, save)
+    outputs = new_outputs(options, sizes, inputs, save)
     if sizes.num_steps == 0 or sizes.batch_size == 0:
         _copy_state(inputs, outputs)
         return outputs
-    fields = (
-        *_head(options, inputs, sizes, num_threads, save),
-        *map(_address, outputs),
-        _address(packed),
-        *_NO_GRADIENTS,
-    )
-    _extension.forward(_is_double(inputs), fields, _numbers(options))
+    head = _head(options, sizes, inputs, num_threads, save)
+    fields = (*head, *map(_address, outputs), _address(packed), *_NO_GRADIENTS)
+    _extension.forward(inputs.xs.dtype is torch.float64, fields, _numbers(options))
     return outputs
 
 
 def backward(
     options: Options,
+    sizes: Sizes,
     inputs: Inputs,
     num_threads: int,
     saved: Sequence[Tensor | None],
@@ -188,97 +298,80 @@ def backward(
 
     Args:
         options: as in `forward`.
+        sizes: likewise.
         inputs: likewise.
         num_threads: likewise, as the order of what is saved hangs on it.
         saved: ys, gates, cells and hidden of `forward` with `save`.
         gradients: of ys, h and c; None is zeros.
         needed: of which inputs.
     """
-    sizes = _check(options, inputs)
-    found = new_gradients(inputs, needed)
-    d_ys, d_h, d_c = (None if gradient is None else dense(gradient) for gradient in (*gradients, None)[:3])
+    found = new_gradients(sizes, inputs, needed)
+    d_ys, d_h, d_c = (None if gradient is None else _dense(gradient) for gradient in (*gradients, None)[:3])
     if sizes.num_steps == 0 or sizes.batch_size == 0:
         return _gradients_of_nothing(found, d_h, d_c)
     fields = (
-        *_head(options, inputs, sizes, num_threads, save=True),
+        *_head(options, sizes, inputs, num_threads, save=True),
         *(_address(saved[0]), 0, 0, *map(_address, saved[1:]), 0),
         *((0, 0, 0) if d_ys is None else (d_ys.data_ptr(), d_ys.stride(1), d_ys.stride(0))),
         *(_address(d if d is None else d.contiguous()) for d in (d_h, d_c)),
         *map(_address, (found[0], *found[STATE:], *_weights_in_order(found))),
     )
-    _extension.backward(_is_double(inputs), fields, _numbers(options))
+    _extension.backward(inputs.xs.dtype is torch.float64, fields, _numbers(options))
     return found
 
 
-def new_outputs(options: Options, inputs: Inputs, save: bool) -> Outputs:
+def pack(options: Options, sizes: Sizes, inputs: Inputs, num_threads: int) -> Tensor:
+    """The weights in the order in which `forward` reads them for these sizes and threads."""
+    is_double, rest = inputs.xs.dtype is torch.float64, (0,) * 6
+    head = _head(options, sizes, inputs, num_threads, save=False)
+    packed = inputs.xs.new_empty(_extension.packed_size(is_double, (*head, *rest, 0, *_NO_GRADIENTS)))
+    _extension.pack(is_double, (*head, *rest, packed.data_ptr(), *_NO_GRADIENTS), _numbers(options))
+    return packed
+
+
+def new_outputs(options: Options, sizes: Sizes, inputs: Inputs, save: bool) -> Outputs:
     """Memory for what `forward` gives."""
-    new, (batch_size, num_steps, _) = inputs.xs.new_empty, inputs.xs.shape
-    hidden_size, output_size = _hidden_size(options, inputs), inputs.weight_hh.shape[1]
+    kind, num_steps, batch_size, _, hidden_size, output_size = sizes
+    new = inputs.xs.new_empty
     ys, h = new(num_steps, batch_size, output_size), new(batch_size, output_size)
-    c = new(batch_size, hidden_size) if options.kind == LSTM else None
+    c = new(batch_size, hidden_size) if kind == LSTM else None
     if not save:
         return Outputs(ys, h, c)
-    keeps_hidden = inputs.weight_hr is not None or options.kind == KINDS["gru_reset_before"]
+    num_rows, keeps_hidden = num_steps * batch_size, inputs.weight_hr is not None or kind == KINDS["gru_reset_before"]
     return Outputs(
         ys,
         h,
         c,
-        new(num_steps * batch_size, _columns(options, inputs)),
-        new(num_steps * batch_size, hidden_size) if options.kind == LSTM else None,
-        new(num_steps * batch_size, hidden_size) if keeps_hidden else None,
+        new(num_rows, _num_columns(options, sizes, inputs)),
+        new(num_rows, hidden_size) if kind == LSTM else None,
+        new(num_rows, hidden_size) if keeps_hidden else None,
     )
 
 
-def new_gradients(inputs: Inputs, needed: Sequence[bool]) -> list[Tensor | None]:
+def new_gradients(sizes: Sizes, inputs: Inputs, needed: Sequence[bool]) -> list[Tensor | None]:
     """Memory for what `backward` gives."""
-    new, (batch_size, num_steps, input_size) = inputs.xs.new_empty, inputs.xs.shape
     found = [
-        new(tensor.shape) if wanted and tensor is not None else None
+        tensor.new_empty(tensor.shape) if wanted and tensor is not None else None
         for tensor, wanted in zip(inputs[:NUM_DIFFERENTIABLE], needed, strict=True)
     ]
     if needed[0]:
-        found[0] = new(num_steps, batch_size, input_size).transpose(0, 1)
+        found[0] = inputs.xs.new_empty(sizes.num_steps, sizes.batch_size, sizes.input_size).transpose(0, 1)
     return found
 
 
-def pack(options: Options, inputs: Inputs, num_threads: int) -> Tensor:
-    """The weights in the order in which `forward` reads them for these inputs and threads."""
-    sizes = _check(options, inputs)
-    fields = (*_head(options, inputs, sizes, num_threads, save=False), *[0] * 6)
-    size = _extension.packed_size(_is_double(inputs), (*fields, 0, *_NO_GRADIENTS))
-    packed = inputs.xs.new_empty(size)
-    _extension.pack(_is_double(inputs), (*fields, packed.data_ptr(), *_NO_GRADIENTS), _numbers(options))
-    return packed
-
-
-def arrange(inputs: Inputs) -> Inputs:
-    """The same numbers as the kernel wants them in memory."""
-    others: Any = (t if t is None or t.is_contiguous() else t.contiguous() for t in inputs[1:])
-    return Inputs(dense(inputs.xs), *others)
-
-
-def require_extension() -> None:
-    """Refuse to go on without it.
+def require() -> None:
+    """Refuse to go on without the extension.
 
     Raises:
-        RuntimeError: says what is missing.
+        RuntimeError: says why it is not there.
     """
     if MISSING:
-        raise RuntimeError(f"this program was compiled or exported for them, but {MISSING}.")
+        raise RuntimeError(f"this was compiled or exported with recurra's own kernels, but {MISSING}.")
 
 
-def dense(tensor: Tensor) -> Tensor:
-    """The same numbers with the last axis dense and none repeated, the other strides as they are."""
-    strides = tensor.stride()
-    if (strides[-1] != 1 and tensor.shape[-1] > 1) or 0 in strides or tensor.is_neg():
-        return tensor.resolve_neg().contiguous()
-    return tensor
-
-
-def _head(options: Options, inputs: Inputs, sizes: _Sizes, num_threads: int, save: bool) -> tuple[int, ...]:
+def _head(options: Options, sizes: Sizes, inputs: Inputs, num_threads: int, save: bool) -> tuple[int, ...]:
     """The fields from the first to `mask`."""
     xs, seed = inputs.xs, inputs.seed
-    states = (inputs.h, inputs.c, inputs.h_initial, inputs.c_initial)
     return (
         *sizes,
         num_threads,
@@ -290,12 +383,16 @@ def _head(options: Options, inputs: Inputs, sizes: _Sizes, num_threads: int, sav
         xs.data_ptr(),
         xs.stride(0),
         xs.stride(1),
-        *map(_address, (*_weights_in_order(inputs), *states, inputs.lengths, inputs.reset, inputs.mask)),
+        *map(_address, _weights_in_order(inputs)),
+        *map(_address, inputs[STATE:NUM_DIFFERENTIABLE]),
+        _address(inputs.lengths),
+        _address(inputs.reset),
+        _address(inputs.mask),
     )
 
 
 def _weights_in_order(tensors: Sequence[Tensor | None]) -> tuple[Tensor | None, ...]:
-    """The weights, or their gradients, of tensors in the order of `Inputs`, in the order of the fields."""
+    """Of tensors in the order of `Inputs`, the weights or their gradients in the order of the fields."""
     return *tensors[1:5], *tensors[7:9], *tensors[5:7], *tensors[9:STATE]
 
 
@@ -307,12 +404,14 @@ def _address(tensor: Tensor | None) -> int:
     return 0 if tensor is None else tensor.data_ptr()
 
 
-def _is_double(inputs: Inputs) -> bool:
-    return inputs.xs.dtype == torch.float64
-
-
-def _hidden_size(options: Options, inputs: Inputs) -> int:
-    return inputs.weight_hh.shape[0] // (_NUM_GATES[options.kind] - options.coupled)
+def _dense(tensor: Tensor) -> Tensor:
+    """The same numbers with the last axis dense and none repeated, the other strides as they are."""
+    if tensor.is_contiguous() and not tensor.is_neg():
+        return tensor
+    strides = tensor.stride()
+    if (strides[-1] != 1 and tensor.shape[-1] > 1) or 0 in strides or tensor.is_neg():
+        return tensor.resolve_neg().contiguous()
+    return tensor
 
 
 def _copy_state(inputs: Inputs, outputs: Outputs) -> None:
@@ -333,72 +432,52 @@ def _gradients_of_nothing(found: list[Tensor | None], *d_state: Tensor | None) -
     return found
 
 
-def _columns(options: Options, inputs: Inputs) -> int:
+def _num_columns(options: Options, sizes: Sizes, inputs: Inputs) -> int:
     """Of `Outputs.gates`."""
     is_projected, is_normed = inputs.weight_hr is not None, inputs.norm_ih is not None
-    return _known_columns(options.kind, options.coupled, int(_hidden_size(options, inputs)), is_projected, is_normed)
+    return _known_columns(sizes.kind, options.coupled, int(sizes.hidden_size), is_projected, is_normed)
 
 
 @lru_cache(maxsize=256)
-def _known_columns(kind: int, coupled: bool, hidden_size: int, is_projected: bool, is_normed: bool) -> int:
-    given = {"kind": kind, "coupled": coupled, "H": hidden_size, "w_hr": is_projected, "norm_ih": is_normed}
+def _known_columns(kind: int, is_coupled: bool, hidden_size: int, is_projected: bool, is_normed: bool) -> int:
+    given = {"kind": kind, "coupled": is_coupled, "H": hidden_size, "w_hr": is_projected, "norm_ih": is_normed}
     return int(_extension.saved_columns(tuple(given.get(name, 0) for name in _FIELDS)))
 
 
-def _check(options: Options, inputs: Inputs) -> _Sizes:
-    """The sizes of a scan, after a look at every tensor.
-
-    Raises:
-        ShapeError: one does not fit.
-    """
-    batch_size, num_steps, input_size = inputs.xs.shape
-    num_rows, output_size = inputs.weight_hh.shape
-    hidden_size = _hidden_size(options, inputs)
-    wanted = (
+@lru_cache(maxsize=1024)
+def _shapes(sizes: Sizes, num_rows: int) -> tuple[tuple[int, ...], ...]:
+    """Of all inputs."""
+    _, num_steps, batch_size, input_size, hidden_size, output_size = sizes
+    row, of_h, of_c = (num_rows,), (batch_size, output_size), (batch_size, hidden_size)
+    return (
         (batch_size, num_steps, input_size),
-        *_weight_shapes(num_rows, input_size, hidden_size, output_size),
-        *((batch_size, output_size), (batch_size, hidden_size)) * 2,
-        (batch_size, output_size),
+        (num_rows, input_size),
+        (num_rows, output_size),
+        *[row] * 4,
+        (output_size, hidden_size),
+        (num_rows - hidden_size,),
+        (hidden_size,),
+        (hidden_size,),
+        *[of_h, of_c] * 2,
+        of_h,
         (batch_size,),
         (batch_size, num_steps),
         (),
     )
-    for index, (tensor, shape) in enumerate(zip(inputs, wanted, strict=True)):
-        if tensor is not None and (
-            tensor.shape != shape
-            or tensor.dtype != _OTHER_TYPES.get(index, inputs.xs.dtype)
-            or not tensor.is_cpu
-            or not (tensor.is_contiguous() or index == 0)
-        ):
-            raise ShapeError(_fault(Inputs._fields[index], tensor, shape))
-    if inputs.xs.dtype not in TYPES or dense(inputs.xs) is not inputs.xs:
-        raise ShapeError(_fault("xs", inputs.xs, wanted[0]))
-    if inputs.weight_hr is None and output_size != hidden_size:
-        raise ShapeError(_fault("weight_hh", inputs.weight_hh, (num_rows, hidden_size)))
-    if inputs.lengths is not None and batch_size > 0:
-        shortest, longest = inputs.lengths.aminmax()
-        if not 0 <= int(shortest) <= int(longest) <= num_steps:
-            raise ShapeError(f"recurra's kernel got `lengths` from {shortest} to {longest}: 0..{num_steps} is wanted.")
-    return _Sizes(options.kind, num_steps, batch_size, input_size, hidden_size, output_size)
 
 
-_OTHER_TYPES = {
-    Inputs._fields.index("lengths"): torch.int64,
-    Inputs._fields.index("reset"): torch.bool,
-    Inputs._fields.index("seed"): torch.int64,
-}
+_OTHER_TYPES = tuple({"lengths": torch.int64, "reset": torch.bool, "seed": torch.int64}.get(n) for n in Inputs._fields)
 
 
-@lru_cache(maxsize=256)
-def _weight_shapes(num_rows: int, input_size: int, hidden_size: int, output_size: int) -> tuple[tuple[int, ...], ...]:
-    """Of weight_ih to norm_c_bias."""
-    row, of_cell = (num_rows,), (hidden_size,)
-    projection, peephole = (output_size, hidden_size), (num_rows - hidden_size,)
-    return (num_rows, input_size), (num_rows, output_size), *[row] * 4, projection, peephole, of_cell, of_cell
+def _check_lengths(lengths: Tensor, num_steps: int) -> None:
+    if len(lengths) > 0:
+        shortest, longest = map(int, lengths.aminmax())
+        if not 0 <= shortest <= longest <= num_steps:
+            raise ShapeError(f"recurra's kernel got lengths from {shortest} to {longest}: 0..{num_steps} is wanted.")
 
 
-def _fault(name: str, tensor: Tensor, shape: tuple[int, ...]) -> str:
+def _fault(index: int, tensor: Tensor, shape: tuple[int, ...]) -> str:
     return (
-        f"recurra's kernel got `{name}` of shape {tuple(tensor.shape)}, {tensor.dtype} on {tensor.device}, strides "
-        f"{tensor.stride()}: shape {shape} in one precision, dense, on the CPU, is wanted."
+        f"recurra's kernel got `{Inputs._fields[index]}` of shape {tuple(tensor.shape)}, {tensor.dtype}, on "
+        f"{tensor.device}: shape {shape}, all numbers in one precision (float32 or float64), on the CPU, is wanted."
     )

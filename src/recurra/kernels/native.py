@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from recurra.core.state import State
 from recurra.kernels import extension, operators, vmapping
 from recurra.kernels.dispatch import in_functorch
-from recurra.kernels.extension import NUM_DIFFERENTIABLE, Inputs, Options
+from recurra.kernels.extension import NUM_DIFFERENTIABLE, Inputs, Options, Sizes
 from recurra.kernels.packing import Packing
 from recurra.kernels.zoneout import Zoneout
 
@@ -19,7 +19,9 @@ Results = tuple[Tensor, ...]
 """ys (T, B, O) and the leaves of the state."""
 Replay = Callable[[Options, Inputs], Results]
 """The same scan in plain torch, for second derivatives."""
-_PLAIN = (Tensor, nn.Parameter)
+
+
+_PLAIN = {Tensor, nn.Parameter, nn.Buffer, type(None)}
 
 
 class Native(NamedTuple):
@@ -46,11 +48,12 @@ def obstacle(kernel: Native, hidden_mask: Tensor | None) -> str:
     """What of a cell and its noise the kernel can't do; "" for nothing."""
     like = kernel.weights[0]
     assert like is not None
+    dtype, is_cpu = like.dtype, like.is_cpu
     for weight in kernel.weights:
-        if weight is not None and (weight.dtype is not like.dtype or weight.device != like.device):
+        if weight is not None and (weight.dtype is not dtype or weight.is_cpu != is_cpu):
             return "recurra's own kernels want all weights in one precision and on one device"
-    if hidden_mask is not None and hidden_mask.requires_grad:
-        return "recurra's own kernels give the mask of recurrent dropout no gradient"
+    if hidden_mask is not None and (hidden_mask.requires_grad or hidden_mask.device != like.device):
+        return "recurra's own kernels want the mask of recurrent dropout on the CPU, and give it no gradient"
     return ""
 
 
@@ -93,20 +96,15 @@ def _run(replay: Replay, packing: Packing, options: Options, inputs: Inputs) -> 
         return operators.scan(options, inputs)
     if in_functorch():
         return _apply(_Mapped, replay, packing, options, *inputs)
-    needs_gradient = False
-    for tensor in inputs:
-        if tensor is not None:
-            if type(tensor) not in _PLAIN:
-                return operators.scan(options, inputs)
-            needs_gradient = needs_gradient or tensor.requires_grad
-    if torch._C._len_torch_dispatch_stack():
+    # A tensor that only describes another (of torch.compile, of a mode that watches) has no memory to work on.
+    if torch._C._len_torch_dispatch_stack() or not _PLAIN.issuperset(map(type, inputs)):
         return operators.scan(options, inputs)
-    inputs = extension.arrange(inputs)
-    if needs_gradient and torch.is_grad_enabled():
-        return _apply(_Scan, replay, options, *inputs)
+    sizes, inputs = extension.prepare(options, inputs)
+    if torch.is_grad_enabled() and any(tensor is not None and tensor.requires_grad for tensor in inputs):
+        return _apply(_Scan, replay, options, sizes, *inputs)
     num_threads = torch.get_num_threads()
-    packed = packing.find(options, inputs, num_threads)
-    ys, h, c, *_ = extension.forward(options, inputs, num_threads, packed=packed)
+    packed = packing.find(options, sizes, inputs, num_threads)
+    ys, h, c, *_ = extension.forward(options, sizes, inputs, num_threads, packed=packed)
     return (ys, h) if c is None else (ys, h, c)
 
 
@@ -117,26 +115,26 @@ def _apply(function: Any, *arguments: Any) -> Results:
 
 class _Scan(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, replay: Replay, options: Options, *tensors: Any) -> Results:
+    def forward(ctx: Any, replay: Replay, options: Options, sizes: Sizes, *tensors: Any) -> Results:
         inputs, num_threads = Inputs(*tensors), torch.get_num_threads()
-        ys, h, c, *saved = extension.forward(options, inputs, num_threads, save=True)
-        ctx.save_for_backward(*inputs, ys, *saved)
-        ctx.replay, ctx.options, ctx.num_threads = replay, options, num_threads
+        ys, h, c, *saved = extension.forward(options, sizes, inputs, num_threads, save=True)
+        ctx.save_for_backward(*tensors, ys, *saved)
+        ctx.replay, ctx.options, ctx.sizes, ctx.num_threads = replay, options, sizes, num_threads
         ctx.set_materialize_grads(False)
         return (ys, h) if c is None else (ys, h, c)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Any, ...]:
         tensors, saved = ctx.saved_tensors[:-4], ctx.saved_tensors[-4:]
-        inputs, needed = Inputs(*tensors), ctx.needs_input_grad[2 : 2 + NUM_DIFFERENTIABLE]
+        inputs, needed = Inputs(*tensors), ctx.needs_input_grad[3 : 3 + NUM_DIFFERENTIABLE]
         if torch.is_grad_enabled() or in_functorch():
             found = _replay_backward(ctx.replay, ctx.options, inputs, gradients, needed)
         elif torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack():
             threads = torch.tensor(ctx.num_threads)
             found = operators.backward(ctx.options, inputs, threads, saved, gradients, needed)
         else:
-            found = extension.backward(ctx.options, inputs, ctx.num_threads, saved, gradients, needed)
-        return (None, None, *found, *[None] * (len(tensors) - NUM_DIFFERENTIABLE))
+            found = extension.backward(ctx.options, ctx.sizes, inputs, ctx.num_threads, saved, gradients, needed)
+        return (None, None, None, *found, *[None] * (len(tensors) - NUM_DIFFERENTIABLE))
 
 
 def _replay_backward(

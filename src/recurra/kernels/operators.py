@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from recurra.kernels import extension, vmapping
-from recurra.kernels.extension import LSTM, NUM_DIFFERENTIABLE, Inputs, Options, arrange, require_extension
+from recurra.kernels.extension import LSTM, NUM_DIFFERENTIABLE, Inputs, Options
 
 _OPTIONAL = {name for name in Inputs._fields if name not in ("xs", "weight_ih", "weight_hh")}
 _INPUTS = ", ".join(f"Tensor{'?' if name in _OPTIONAL else ''} {name}" for name in Inputs._fields)
@@ -56,15 +56,15 @@ def _split(arguments: Sequence[Any]) -> tuple[Inputs, Options, list[Any]]:
 
 def _forward(*arguments: Any) -> tuple[Tensor, ...]:
     inputs, options, (save,) = _split(arguments)
-    require_extension()
+    extension.require()
     num_threads = torch.get_num_threads()
-    outputs = extension.forward(options, arrange(inputs), num_threads, save=save)
+    outputs = extension.forward(options, *extension.prepare(options, inputs), num_threads, save=save)
     return *_filled(inputs, outputs), torch.tensor(num_threads)
 
 
 def _fake_forward(*arguments: Any) -> tuple[Tensor, ...]:
     inputs, options, (save,) = _split(arguments)
-    outputs = extension.new_outputs(options, inputs, save=save)
+    outputs = extension.new_outputs(options, extension.sizes_of(options, inputs), inputs, save)
     return *_filled(inputs, outputs), inputs.xs.new_empty((), dtype=torch.int64)
 
 
@@ -75,18 +75,19 @@ def _filled(inputs: Inputs, outputs: Sequence[Tensor | None]) -> tuple[Tensor, .
 
 def _backward(*arguments: Any) -> list[Tensor]:
     (*gradients, needed), (inputs, options, (threads, *kept)) = arguments[:4], _split(arguments[4:])
-    require_extension()
-    inputs, num_threads = arrange(inputs), int(threads)
+    extension.require()
+    (sizes, inputs), num_threads = extension.prepare(options, inputs), int(threads)
     saved = [None if tensor.numel() == 0 else tensor.contiguous() for tensor in kept]
     if saved[0] is not None and saved[1] is None:
-        saved[1:] = extension.forward(options, inputs, num_threads, save=True)[3:]
-    found = extension.backward(options, inputs, num_threads, saved, gradients, needed)
+        saved[1:] = extension.forward(options, sizes, inputs, num_threads, save=True)[3:]
+    found = extension.backward(options, sizes, inputs, num_threads, saved, gradients, needed)
     return [tensor for tensor in found if tensor is not None]
 
 
 def _fake_backward(*arguments: Any) -> list[Tensor]:
-    (*_, needed), (inputs, *_) = arguments[:4], _split(arguments[4:])
-    return [tensor for tensor in extension.new_gradients(inputs, needed) if tensor is not None]
+    (*_, needed), (inputs, options, _) = arguments[:4], _split(arguments[4:])
+    found = extension.new_gradients(extension.sizes_of(options, inputs), inputs, needed)
+    return [tensor for tensor in found if tensor is not None]
 
 
 def _remember(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, Self, cast
+from typing import Any, Literal, NamedTuple, Self, cast
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +19,7 @@ from recurra.cells.checks import check_inputs, check_lengths, require_positive
 from recurra.core.config import Config, parse
 from recurra.core.errors import ConfigError, ShapeError
 from recurra.core.state import State, leaves
-from recurra.kernels.dispatch import Path, Shape, choose
+from recurra.kernels.dispatch import NATIVE, Path, Shape, choose, is_plain_inference
 from recurra.kernels.extension import KINDS
 from recurra.kernels.packing import Packing
 from recurra.layers.dropout import locked_dropout, locked_mask
@@ -43,6 +44,24 @@ class Extras(Config):
     initialisation: Literal["torch", "cell"] = Field(
         default="torch", description="uniform as torch.nn, or as recurra's cells (orthogonal, forget bias 1)"
     )
+
+
+class Slot(NamedTuple):
+    """One layer and direction.
+
+    Attributes:
+        layer: its number.
+        is_reverse: whether it runs from the end.
+        suffix: of its parameters' names.
+        names: a cell's name for each of its parameters -> the module's.
+        packing: of its weights.
+    """
+
+    layer: int
+    is_reverse: bool
+    suffix: str
+    names: dict[str, str]
+    packing: Packing
 
 
 class Recurrence(nn.Module):
@@ -78,12 +97,11 @@ class Recurrence(nn.Module):
         self._check_arguments()
         # These hold no numbers: they lend their scan to the parameters below. A tuple, which torch does not register.
         self._cells = tuple(self._new_cell(layer, _HOLLOW, device="meta") for layer in range(min(self.num_layers, 2)))
-        self._packings = {suffix: Packing() for _, suffix in self._slots()}
-        self._weight_names = tuple(name for name, _ in self._cells[0].named_parameters())
-        for layer, suffix in self._slots():
-            for name, parameter in self._cell(layer).named_parameters():
+        self._slots = self._make_slots()
+        for slot in self._slots:
+            for name, parameter in self._cell(slot.layer).named_parameters():
                 empty = torch.empty(parameter.shape, device=device, dtype=dtype)
-                self.register_parameter(f"{name}_{suffix}", nn.Parameter(empty))
+                self.register_parameter(slot.names[name], nn.Parameter(empty))
         self.reset_parameters()
         self.flatten_parameters()
 
@@ -118,7 +136,7 @@ class Recurrence(nn.Module):
             xs = self._to_batch_first(input, batched)
             lengths = lengths if lengths is None or batched else lengths.reshape(1)
         reset = None if reset is None else self._to_batch_first(reset, batched)
-        check_inputs(self._name, self.input_size, xs, self._weights("l0")["weight_ih"], "input")
+        check_inputs(self._name, self.input_size, xs, self._weight("weight_ih_l0"), "input")
         check_lengths(self._name, lengths, reset, xs.shape)
         before = None if hx is None else self._checked_state(hx, xs.shape[0], batched)
         ys, after = self._run(xs, before, lengths, reset)
@@ -132,12 +150,12 @@ class Recurrence(nn.Module):
     def reset_parameters(self) -> None:
         """Draw the first values anew, as `initialisation` says."""
         bound = 1 / math.sqrt(self.hidden_size)
-        for layer, suffix in self._slots():
-            weights = self._weights(suffix)
+        for slot in self._slots:
+            weights = self._weights(slot)
             like = weights["weight_ih"]
             drawn = None
             if self.extras.initialisation == "cell":
-                drawn = self._new_cell(layer, device=like.device, dtype=like.dtype)
+                drawn = self._new_cell(slot.layer, device=like.device, dtype=like.dtype)
             with torch.no_grad():
                 for name, weight in weights.items():
                     weight.uniform_(-bound, bound) if drawn is None else weight.copy_(drawn.get_parameter(name))
@@ -154,20 +172,20 @@ class Recurrence(nn.Module):
         with torch.no_grad(), torch.cuda.device(weights[0].device):
             mode = cudnn.rnn.get_cudnn_mode(self.mode)
             torch._cudnn_rnn_flatten_weight(
-                weights, len(self._weight_names), self.input_size, mode, *sizes, self.batch_first, self.bidirectional
+                weights, len(self._slots[0].names), self.input_size, mode, *sizes, self.batch_first, self.bidirectional
             )
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        for packing in self._packings.values():
-            packing.forget()
+        for slot in self._slots:
+            slot.packing.forget()
         cast(Any, super())._apply(fn, recurse)
         self.flatten_parameters()
         return self
 
     @property
-    def all_weights(self) -> list[list[nn.Parameter]]:
+    def all_weights(self) -> list[list[Tensor]]:
         """The parameters of each layer and direction."""
-        return [list(self._weights(suffix).values()) for _, suffix in self._slots()]
+        return [list(self._weights(slot).values()) for slot in self._slots]
 
     def extra_repr(self) -> str:
         """The arguments that are not the default, for print(model)."""
@@ -185,14 +203,23 @@ class Recurrence(nn.Module):
     def _num_directions(self) -> int:
         return 2 if self.bidirectional else 1
 
-    def _slots(self) -> list[tuple[int, str]]:
-        """(layer, suffix of its parameters' names) of each layer and direction, in torch's order."""
-        directions = ("", "_reverse")[: self._num_directions]
-        return [(layer, f"l{layer}{direction}") for layer in range(self.num_layers) for direction in directions]
+    def _make_slots(self) -> tuple[Slot, ...]:
+        """In torch's order."""
+        names = [name for name, _ in self._cells[0].named_parameters()]
+        slots = []
+        for layer, is_reverse in itertools.product(range(self.num_layers), (False, True)[: self._num_directions]):
+            suffix = f"l{layer}{'_reverse' if is_reverse else ''}"
+            slots.append(Slot(layer, is_reverse, suffix, {name: f"{name}_{suffix}" for name in names}, Packing()))
+        return tuple(slots)
 
-    def _weights(self, suffix: str) -> dict[str, nn.Parameter]:
+    def _weights(self, slot: Slot) -> dict[str, Tensor]:
         """The parameters of one layer and direction, under a cell's names for them."""
-        return {name: getattr(self, f"{name}_{suffix}") for name in self._weight_names}
+        return {name: self._weight(own) for name, own in slot.names.items()}
+
+    def _weight(self, name: str) -> Tensor:
+        """A parameter, or what torch.nn.utils put in its place."""
+        own = self._parameters
+        return cast(Tensor, own[name] if name in own else getattr(self, name))
 
     def _cell(self, layer: int) -> Cell:
         return self._cells[min(layer, 1)]
@@ -210,22 +237,23 @@ class Recurrence(nn.Module):
         self, xs: Tensor, before: list[Tensor] | None, lengths: Tensor | None, reset: Tensor | None
     ) -> tuple[Tensor, list[Tensor]]:
         """(B, T, input_size) and the state's leaves (layers * directions, B, H) -> outputs (B, T, O) and new leaves."""
-        weight = self._weights("l0")["weight_ih"]
-        plain = lengths is None and reset is None and not self._is_noisy() and xs.numel() > 0
+        is_noisy = self._is_noisy()
+        plain = lengths is None and reset is None and not is_noisy and xs.numel() > 0
         plain = plain and not torch.compiler.is_compiling() and not torch.is_autocast_enabled(xs.device.type)
-        if plain:
+        # Else the last call chose recurra's kernel, and this one may be like it.
+        if plain and not self._slots[0].packing.has_call():
             name = self.mode.lower()
             shape = Shape(KINDS[name], xs.shape[1], xs.shape[0], self.input_size, self.hidden_size)
-            path = choose("", "", name, xs, weight.dtype, shape)
+            path = choose("", lambda: (name, ""), xs, self._weight("weight_ih_l0").dtype, shape)
             if path.name == "fused":
-                self.last_path = [path] * len(self._slots())
+                self.last_path = [path] * len(self._slots)
                 return self._run_torch(xs, before)
-        return self._run_cells(xs, before, lengths, reset)
+        return self._run_cells(xs, before, lengths, reset, is_noisy)
 
     def _run_torch(self, xs: Tensor, before: list[Tensor] | None) -> tuple[Tensor, list[Tensor]]:
         """Torch's own kernel over all layers and directions at once."""
         if before is None:
-            before = [xs.new_zeros(len(self._slots()), xs.shape[0], size) for size in self._leaf_sizes()]
+            before = [xs.new_zeros(len(self._slots), xs.shape[0], size) for size in self._leaf_sizes()]
         weights: list[Tensor] = [weight for group in self.all_weights for weight in group]
         # Without dropout its training mode does nothing but to keep what backward needs.
         training = self.training if self.dropout > 0 else torch.is_grad_enabled()
@@ -237,19 +265,21 @@ class Recurrence(nn.Module):
         return ys, list(after)
 
     def _run_cells(
-        self, xs: Tensor, before: list[Tensor] | None, lengths: Tensor | None, reset: Tensor | None
+        self, xs: Tensor, before: list[Tensor] | None, lengths: Tensor | None, reset: Tensor | None, is_noisy: bool
     ) -> tuple[Tensor, list[Tensor]]:
         """One scan of a cell for each layer and direction."""
+        is_plain = lengths is None and reset is None and not is_noisy and is_plain_inference()
         paths: list[Path] = []
-        after: list[tuple[Tensor, ...]] = []
+        after: list[State] = []
         xs = locked_dropout(xs, self.extras.input_dropout, self.training)
         for layer in range(self.num_layers):
             outputs = []
-            for _, suffix in [slot for slot in self._slots() if slot[0] == layer]:
+            for slot in self._slots[len(after) : len(after) + self._num_directions]:
                 state = None if before is None else _as_state([leaf[len(after)] for leaf in before])
-                ys, new, path = self._scan((layer, suffix), xs, state, lengths, reset)
+                found = self._scan_again(slot, xs, state) if is_plain and state is not None else None
+                ys, new, path = found or self._scan(slot, xs, state, lengths, reset, is_noisy)
                 outputs.append(ys.transpose(0, 1))
-                after.append(tuple(leaves(new)))
+                after.append(new)
                 paths.append(path)
             steps = torch.cat(outputs, 2) if self.bidirectional else outputs[0]
             if layer < self.num_layers - 1:
@@ -258,20 +288,36 @@ class Recurrence(nn.Module):
             xs = steps.transpose(0, 1)
             if layer < self.num_layers - 1:
                 xs = locked_dropout(xs, self.extras.hidden_dropout, self.training)
-        self.last_path = paths
+        if paths != self.last_path:
+            self.last_path = paths
         xs = locked_dropout(xs, self.extras.output_dropout, self.training)
-        return xs, [torch.stack(parts) if len(parts) > 1 else parts[0][None] for parts in zip(*after, strict=True)]
+        return xs, [
+            parts[0][None] if len(parts) == 1 else torch.stack(parts) for parts in zip(*map(leaves, after), strict=True)
+        ]
+
+    def _scan_again(self, slot: Slot, xs: Tensor, state: State) -> tuple[Tensor, State, Path] | None:
+        """The slot's last call of recurra's kernel once more, where only the numbers differ."""
+        found = slot.packing.run_again(self._weights(slot), xs, state, slot.is_reverse)
+        if found is None:
+            return None
+        return found.ys.transpose(0, 1), (found.h if found.c is None else (found.h, found.c)), NATIVE
 
     def _scan(
-        self, slot: tuple[int, str], xs: Tensor, state: State | None, lengths: Tensor | None, reset: Tensor | None
+        self,
+        slot: Slot,
+        xs: Tensor,
+        state: State | None,
+        lengths: Tensor | None,
+        reset: Tensor | None,
+        is_noisy: bool,
     ) -> tuple[Tensor, State, Path]:
-        weights = self._weights(slot[1])
-        cell = self._cell(slot[0]).with_weights(weights, self._packings[slot[1]])
-        noise = self._noise(cell, xs, weights) if self._is_noisy() else NO_NOISE
-        ys, after = cell.scan(xs, state, lengths, reset, noise=noise, reverse=slot[1].endswith("_reverse"))
+        weights = self._weights(slot)
+        cell = self._cell(slot.layer).with_weights(weights, slot.packing)
+        noise = self._noise(cell, xs, weights) if is_noisy else NO_NOISE
+        ys, after = cell.scan(xs, state, lengths, reset, noise=noise, reverse=slot.is_reverse)
         return ys, after, cell.last_path
 
-    def _noise(self, cell: Cell, xs: Tensor, weights: dict[str, nn.Parameter]) -> Noise:
+    def _noise(self, cell: Cell, xs: Tensor, weights: dict[str, Tensor]) -> Noise:
         hidden_mask, weight_mask = None, {}
         if self.training and self.extras.recurrent_dropout > 0:
             hidden_mask = locked_mask(xs, cell.output_size, self.extras.recurrent_dropout)
@@ -308,7 +354,7 @@ class Recurrence(nn.Module):
     def _checked_state(self, hx: Hidden, batch_size: int, batched: bool) -> list[Tensor]:
         """The leaves of `hx`, with the batch as axis 1."""
         given = [hx] if isinstance(hx, Tensor) else list(hx)
-        axes = (len(self._slots()), batch_size) if batched else (len(self._slots()),)
+        axes = (len(self._slots), batch_size) if batched else (len(self._slots),)
         wanted = [(*axes, size) for size in self._leaf_sizes()]
         if [tuple(leaf.shape) for leaf in given] != wanted:
             shapes = " and ".join(str(tuple(leaf.shape)) for leaf in given)
