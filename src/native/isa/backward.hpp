@@ -214,6 +214,7 @@ class Backward {
     const i64 b = scan_.row(group, r), H = scan_.H, O = scan_.O;
     GradientRow<T> row;
     row.saved = Scan<T>::template at<const T>(p_.gates) + (group.starts[step] + r) * scan_.columns;
+    row.next = step > 0 ? row.saved - (group.starts[step] - group.starts[step - 1]) * scan_.columns : row.saved;
     row.columns = columns + r * width_;
     row.h_before = scan_.h_before(b, step);
     row.dh = scan_.layout.projected ? w.shared.raw + r * H : w.shared.dh + r * O;

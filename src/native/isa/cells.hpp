@@ -10,6 +10,7 @@ namespace RECURRA_ISA {
 template <class T>
 struct CellRow {
   T* products;        // by the layout's columns
+  const T* next;      // the row that is written a step later, fetched meanwhile; of inference, this one
   const T* entering;  // what entered the recurrent product
   const T* h_before;
   const T* c_before;
@@ -183,6 +184,7 @@ struct Cell {
         store_part<kFull>(kept(row.products) + j, o, n);
       } else if (p.save) {
         if constexpr (!kCoupled) store_part<kFull>(gates + kI * H + j, q[3], n);
+        fetch<5>(row.next + j, H);
         store_part<kFull>(gates + kF * H + j, q[0], n);
         store_part<kFull>(gates + kG * H + j, q[1], n);
         store_part<kFull>(gates + kO * H + j, o, n);
@@ -265,6 +267,7 @@ struct Cell {
       const Vec<T> hidden = load_part<kFull>(row.products + 3 * H + j, n);
       const Vec<T> candidate = tanh<T>(load_part<kFull>(row.products + j, n) + r * hidden);
       if (p.save) {
+        fetch<4>(row.next + j, H);
         store_part<kFull>(row.products + j, candidate, n);
         store_part<kFull>(row.products + H + j, r, n);
         store_part<kFull>(row.products + 2 * H + j, z, n);

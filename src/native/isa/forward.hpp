@@ -223,6 +223,8 @@ class Forward {
     const i64 H = scan_.H;
     CellRow<T> row;
     row.products = products + r * scan_.columns;
+    const bool more = p_.save && step + 1 < group.num_steps && r < group.active(step + 1);
+    row.next = more ? row.products + (group.starts[step + 1] - group.starts[step]) * scan_.columns : row.products;
     row.entering = entering.data + r * entering.stride;
     row.h_before = scan_.h_before(b, step);
     if (scan_.has_cells()) {

@@ -9,6 +9,7 @@ namespace RECURRA_ISA {
 template <class T>
 struct GradientRow {
   const T* saved;  // the row as forward left it
+  const T* next;   // that of the step before, which comes next: fetched meanwhile
   T* columns;      // out: gradient of the products
   const T* entering;
   const T* h_before;
@@ -137,10 +138,12 @@ struct CellGradient {
       const Vec<T> before = load_part<kFull>(row.c_before + j, n);
       Vec<T> f, g, i;
       if constexpr (kNorm) {
+        fetch<11>(row.next + j, H);
         Vec<T> q[4];
         cell.template lstm_gates<kNorm, kCoupled, kFull>(row.saved, x.normed, hidden.normed, before, j, n, q);
         f = q[0], g = q[1], i = q[3];
       } else {
+        fetch<5>(row.next + j, H);
         f = load_part<kFull>(gates + kF * H + j, n), g = load_part<kFull>(gates + kG * H + j, n);
         i = kCoupled ? T(1) - f : load_part<kFull>(gates + kI * H + j, n);
       }
@@ -234,6 +237,7 @@ struct CellGradient {
     for_vectors<T>(begin, end, [&](i64 j, int n, auto full) RECURRA_LAMBDA {
       constexpr bool kFull = decltype(full)::value;
       Vec<T> dz, dn;
+      fetch<4>(row.next + j, H);
       mix<kFull>(row, row.saved, j, n, dz, dn);
       const Vec<T> r = load_part<kFull>(row.saved + H + j, n), hidden = load_part<kFull>(row.saved + 3 * H + j, n);
       store_part<kFull>(row.columns + j, dn, n);

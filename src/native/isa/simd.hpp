@@ -154,6 +154,12 @@ RECURRA_INLINE void store_part(T* target, Vec<T> value, int count) {
   }
 }
 
+// Fetch `count` cache lines, `stride` values apart.
+template <int count, class T>
+RECURRA_INLINE void fetch(const T* source, i64 stride) {
+  unroll<count>([&](auto i) RECURRA_LAMBDA { __builtin_prefetch(source + i * stride); });
+}
+
 // function(offset, count, full) over `size` values, vector by vector; `full` is a compile-time truth value.
 template <class T, class F>
 RECURRA_INLINE void for_vectors(i64 begin, i64 end, F&& function) {
