@@ -28,11 +28,13 @@ struct Problem {
 constexpr int kNumFields = 0 RECURRA_FIELDS(X);
 #undef X
 
-// A linear recurrence h_t = a_t h_{t-1} + b_t over (B, T, D); complex numbers are pairs of scalars, D counts numbers.
+// A linear recurrence h_t = a_t h_{t-1} + b_t over (B, T, D); complex numbers are pairs of scalars, D counts numbers,
+// strides count scalars. Where da_t is 0, da is the sum over the steps.
 #define RECURRA_LINEAR_FIELDS(X)                                                                            \
   X(B) X(T) X(D) X(threads) X(complex) X(reverse)                                                           \
-  X(a) X(a_b) X(a_t) X(b) X(b_b) X(b_t) X(h0) X(h)                                                          \
-  X(dh) X(dh_b) X(dh_t) X(da) X(db) X(dh0)
+  X(a) X(a_b) X(a_t) X(b) X(b_b) X(b_t) X(h0) X(h_init) X(lengths) X(reset)                                 \
+  X(h) X(h_T)                                                                                               \
+  X(dh) X(dh_b) X(dh_t) X(dh_T) X(da) X(da_t) X(db) X(dh0) X(dh_init)
 
 struct LinearProblem {
 #define X(name) int64_t name = 0;

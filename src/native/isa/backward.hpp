@@ -191,7 +191,15 @@ class Backward {
         for (i64 r = later; r < rows; r++) end_row(w, group, r);
         for (i64 r = 0; r < rows; r++) receive(w, group, step, r, has_dy && r < later);
         if (scan_.layout.projected) unproject(w, rows, w.shared.projected + place * scan_.O);
-        for (i64 r = 0; r < rows; r++) cell.run(row_at(w, group, step, r, columns), begin, end);
+        GradientRow<T> row;
+        for (i64 r = 0; r < rows; r++) {
+          if (r == 0 || !scan_.is_uniform() || scan_.layout.before) {
+            row = row_at(w, group, step, r, columns);
+          } else {
+            row.advance(scan_.columns, width_, scan_.H, scan_.O, scan_.layout.projected ? scan_.H : scan_.O);
+          }
+          cell.run(row, begin, end);
+        }
         if (scan_.layout.before) {
           multiply(w.shared.inner, scan_.H, scan_.zeros, 0, inner_band_,
                    {columns + scan_.layout.inner.begin * scan_.H, width_, scan_.H}, rows);
@@ -212,7 +220,9 @@ class Backward {
 
   GradientRow<T> row_at(const Worker& w, const Group& group, i64 step, i64 r, T* columns) const {
     const i64 b = scan_.row(group, r), H = scan_.H, O = scan_.O;
-    GradientRow<T> row;
+    GradientRow<T> row{};
+    row.h_before_stride = step == 0 && p_.h0 == 0 ? 0 : O;
+    row.c_before_stride = step == 0 && p_.c0 == 0 ? 0 : H;
     row.saved = Scan<T>::template at<const T>(p_.gates) + (group.starts[step] + r) * scan_.columns;
     row.next = step > 0 ? row.saved - (group.starts[step] - group.starts[step - 1]) * scan_.columns : row.saved;
     row.columns = columns + r * width_;

@@ -18,6 +18,19 @@ struct CellRow {
   T* inner;   // r h, in a GRU that resets before its product
   T* output;  // the new h, or what is to be projected to it
   typename Scan<T>::Keep keep_h, keep_c;
+  i64 c_before_stride, h_before_stride;  // 0 where all rows start from the same zeros
+
+  // To the next row of a step whose rows differ in nothing but their place.
+  void advance(i64 columns, i64 entering_stride, i64 H, i64 O) {
+    products += columns;
+    next += columns;
+    entering += entering_stride;
+    h_before += h_before_stride;
+    c_before += c_before_stride;
+    c += H;
+    inner += H;
+    output += O;
+  }
 };
 
 // Mean and 1 / deviation of values[0..size), into statistic[0..2): those of layer normalisation, Ba et al. (2016).
@@ -181,6 +194,7 @@ struct Cell {
       if (clip > 0) c = clamp<T>(c, clip);
       if (peephole) o = sigmoid<T>(o + load_part<kFull>(peephole + (kNumPeepholes - 1) * H + j, n) * c);
       if constexpr (kNorm) {
+        if (p.save) fetch<(kCoupled ? 9 : 11)>(row.next + j, H);
         store_part<kFull>(kept(row.products) + j, o, n);
       } else if (p.save) {
         if constexpr (!kCoupled) store_part<kFull>(gates + kI * H + j, q[3], n);

@@ -207,9 +207,14 @@ class Forward {
       T* products = saved + first * columns;
       const Rows<T> entering = entering_rows(w, group, step);
       multiply_step(w, group, step, products, entering);
+      CellRow<T> row;
       for (i64 r = 0; r < group.active(step); r++) {
-        const i64 b = scan_.row(group, r);
-        cell.run(row_at(w, group, step, r, b, products, cells, entering), begin, end);
+        if (r == 0 || !scan_.is_uniform()) {
+          row = row_at(w, group, step, r, scan_.row(group, r), products, cells, entering);
+        } else {
+          row.advance(columns, entering.stride, scan_.H, scan_.layout.projected ? scan_.H : scan_.O);
+        }
+        cell.run(row, begin, end);
       }
       if (scan_.layout.before) renew(w, group, step, products, cells, entering, cell);
       if (scan_.layout.projected) project(w, group, step);
@@ -221,7 +226,9 @@ class Forward {
   CellRow<T> row_at(const Worker& w, const Group& group, i64 step, i64 r, i64 b, T* products, T* cells,
                     const Rows<T>& entering) {
     const i64 H = scan_.H;
-    CellRow<T> row;
+    CellRow<T> row{};
+    row.h_before_stride = step == 0 && p_.h0 == 0 ? 0 : scan_.O;
+    row.c_before_stride = step == 0 && p_.c0 == 0 ? 0 : H;
     row.products = products + r * scan_.columns;
     const bool more = p_.save && step + 1 < group.num_steps && r < group.active(step + 1);
     row.next = more ? row.products + (group.starts[step + 1] - group.starts[step]) * scan_.columns : row.products;

@@ -19,6 +19,20 @@ struct GradientRow {
   T* dc;      // in: gradient of the new c; out: of the old one
   T* inner;   // gradient of r h, in a GRU that resets before its product
   typename Scan<T>::Keep keep_c;
+  i64 c_before_stride, h_before_stride;
+
+  // As CellRow's.
+  void advance(i64 saved_columns, i64 width, i64 H, i64 O, i64 dh_stride) {
+    saved += saved_columns;
+    next += saved_columns;
+    columns += width;
+    h_before += h_before_stride;
+    c_before += c_before_stride;
+    dh += dh_stride;
+    direct += O;
+    dc += H;
+    inner += H;
+  }
 };
 
 // Sums over all rows of one thread: gradients of the parameters that are no matrices. Weights' order of gates.

@@ -1,4 +1,7 @@
 // The linear recurrence h_t = a_t h_{t-1} + b_t, real or complex, channel by channel: bound by memory alone.
+//
+// A thread goes through the steps of a row with all its channels at once, so that it reads and writes memory straight on;
+// the state waits in L1. To keep a few channels in registers and take the others later would be up to twice as slow.
 #pragma once
 
 #include "../threads.hpp"
@@ -6,8 +9,6 @@
 
 namespace recurra {
 namespace RECURRA_ISA {
-
-constexpr int kLinearVectors = 4;  // of channels that go through the steps together
 
 // Products of vectors of numbers; complex ones are pairs (real, imaginary) side by side.
 template <class T, bool kComplex>
@@ -42,6 +43,62 @@ struct Numbers {
   }
 };
 
+// Past the caches, to memory: what is too large to be found there again need not be read in before it is overwritten.
+#if defined(__x86_64__)
+constexpr bool kStreams = true;
+#else
+constexpr bool kStreams = false;
+#endif
+template <class T>
+RECURRA_INLINE void stream(T* target, Vec<T> value) {
+#if defined(__AVX512F__)
+  _mm512_stream_ps(reinterpret_cast<float*>(target), (__m512)value);
+#elif defined(__AVX2__)
+  _mm256_stream_ps(reinterpret_cast<float*>(target), (__m256)value);
+#elif defined(__x86_64__)
+  _mm_stream_ps(reinterpret_cast<float*>(target), (__m128)value);
+#else
+  store(target, value);
+#endif
+}
+
+// Values of a row's channels that wait for the next step: of one vector in a register, else in L1.
+template <class T, bool kFull>
+struct OneVector {
+  OneVector(i64 width, bool) : width_(static_cast<int>(width)) {}
+  template <class F>
+  RECURRA_INLINE void each(F&& function) {
+    function(i64{0}, width_, std::bool_constant<kFull>{}, value_);
+  }
+
+ private:
+  Vec<T> value_{};
+  int width_;
+};
+template <class T, i64 kMost>
+struct ManyVectors {
+  // `down`: from the last channel to the first, for rows that run from their last step to their first. Caches fetch
+  // ahead of a walk through memory only where it keeps its direction.
+  ManyVectors(i64 width, bool down) : width_(width), down_(down) {}
+  template <class F>
+  RECURRA_INLINE void each(F&& function) {
+    const auto one = [&](i64 j, int n, auto full) RECURRA_LAMBDA {
+      Vec<T> value = load(values_ + j);
+      function(j, n, full, value);
+      store(values_ + j, value);
+    };
+    if (!down_) return for_vectors<T>(0, width_, one);
+    const i64 rest = width_ % kLanes<T>;
+    if (rest > 0) one(width_ - rest, static_cast<int>(rest), std::false_type{});
+    for (i64 j = width_ - rest - kLanes<T>; j >= 0; j -= kLanes<T>) one(j, kLanes<T>, std::true_type{});
+  }
+
+ private:
+  alignas(64) T values_[kMost];
+  i64 width_;
+  bool down_;
+};
+
 template <class T, bool kComplex>
 class Linear {
  public:
@@ -49,88 +106,172 @@ class Linear {
 
   void run(bool backward) {
     backward_ = backward;
-    const i64 work = p_.B * p_.T * size_;
-    num_threads_ = work < 65536 ? 1 : static_cast<int>(min(max(p_.threads, 1), p_.B * num_blocks()));
+    down_ = (p_.reverse != 0) != backward;
+    streams_ = kStreams && p_.B * p_.T * size_ * i64{sizeof(T)} >= kLarge && size_ % kLanes<T> == 0 &&
+               (p_.h | p_.da | p_.db) % kVectorBytes == 0;
+    const i64 units = p_.B * units_of_row();
+    num_threads_ = units * p_.T < kSmall ? 1 : static_cast<int>(min(max(p_.threads, 1), units));
     run_parallel(num_threads_, [](int index, void* self) { static_cast<Linear*>(self)->work(index); }, this);
   }
 
  private:
   using N = Numbers<T, kComplex>;
-  static constexpr i64 kBlock = kLinearVectors * kLanes<T>;
+  static constexpr i64 kUnit = 64 / sizeof(T);  // scalars of a cache line, by which threads part the channels of all rows
+  static constexpr i64 kBlock = 2048;           // scalars of a step that are taken at once, at most
+  static constexpr i64 kSmall = 4096;           // cache lines that are not worth a second thread
+  static constexpr i64 kLarge = 8 << 20;        // bytes of an output that a cache will not keep
 
-  i64 num_blocks() const { return divide_up(size_, kBlock); }
-  i64 time(i64 step) const { return p_.reverse ? p_.T - 1 - step : step; }
+  // Some channels of a row: their number, and what stands at the first of them.
+  struct Part {
+    i64 b, first, width, length;
+  };
+
+  i64 units_of_row() const { return divide_up(size_, kUnit); }
+
+  void work(int index) const {
+    const i64 in_row = units_of_row(), all = p_.B * in_row, end = all * (index + 1) / num_threads_;
+    for (i64 u = all * index / num_threads_, count; u < end; u += count) {
+      const i64 b = u / in_row, first = u % in_row * kUnit;
+      count = min(min(in_row - u % in_row, end - u), kBlock / kUnit);
+      const i64 length = p_.lengths ? min(max(at<const i64>(p_.lengths)[b], 0), p_.T) : p_.T;
+      const Part part{b, first, min(count * kUnit, size_ - first), length};
+      if (part.width > 2 * kLanes<T>) {
+        run_part<ManyVectors<T, kBlock>>(part);
+        continue;
+      }
+      for_vectors<T>(0, part.width, [&](i64 j, int n, auto full) {
+        run_part<OneVector<T, decltype(full)::value>>({b, first + j, n, length});
+      });
+    }
+#if defined(__x86_64__)
+    if (streams_) _mm_sfence();
+#endif
+  }
+
+  template <class Values>
+  void run_part(const Part& part) const {
+    backward_ ? backward<Values>(part) : forward<Values>(part);
+  }
+
+  template <class Values>
+  void forward(const Part& part) const {
+    Values h(part.width, down_);
+    const bool streams = streams_;
+    fill(h, of_row(p_.h0, part));
+    for (i64 step = 0; step < part.length; step++) {
+      const i64 t = time(step, part);
+      if (starts_afresh(t, part)) fill(h, of_row(p_.h_init, part));
+      const T* a = of_step(p_.a, p_.a_b, p_.a_t, t, part);
+      const T* x = of_step(p_.b, p_.b_b, p_.b_t, t, part);
+      T* target = of_step(p_.h, t, part);
+      h.each([&](i64 j, int n, auto full, Vec<T>& value) RECURRA_LAMBDA {
+        constexpr bool kFull = decltype(full)::value;
+        value = N::multiply_add(load_part<kFull>(a + j, n), value, load_part<kFull>(x + j, n));
+        put<kFull>(target + j, value, n, streams);
+      });
+    }
+    clear_padding(p_.h, part);
+    write(of_row(p_.h_T, part), h);
+  }
+
+  template <class Values>
+  void backward(const Part& part) const {
+    Values g(part.width, down_);
+    alignas(64) T zeros[kBlock];
+    clear(zeros, part.width);
+    fill(g, of_row(p_.dh_T, part));
+    if (p_.dh_init) clear(of_row(p_.dh_init, part), part.width);
+    if (p_.da && !p_.da_t) clear(of_row(p_.da, part), part.width);
+    const bool sums = p_.da_t == 0, streams = streams_;
+    for (i64 step = part.length - 1; step >= 0; step--) {
+      const i64 t = time(step, part);
+      const bool afresh = starts_afresh(t, part);
+      const T* a = of_step(p_.a, p_.a_b, p_.a_t, t, part);
+      const T* dh = p_.dh ? of_step(p_.dh, p_.dh_b, p_.dh_t, t, part) : zeros;
+      const T* before = afresh     ? of_row(p_.h_init, part)
+                        : step > 0 ? of_step(p_.h, time(step - 1, part), part)
+                                   : of_row(p_.h0, part);
+      if (!before) before = zeros;
+      T* db = p_.db ? of_step(p_.db, t, part) : nullptr;
+      T* da = !p_.da ? nullptr : p_.da_t ? of_step(p_.da, t, part) : of_row(p_.da, part);
+      g.each([&](i64 j, int n, auto full, Vec<T>& value) RECURRA_LAMBDA {
+        constexpr bool kFull = decltype(full)::value;
+        value += load_part<kFull>(dh + j, n);
+        if (db) put<kFull>(db + j, value, n, streams);
+        if (da) {
+          const Vec<T> sum = sums ? load_part<kFull>(da + j, n) : Vec<T>{};
+          const Vec<T> product = N::template multiply_add<true>(load_part<kFull>(before + j, n), value, sum);
+          put<kFull>(da + j, product, n, streams && !sums);
+        }
+        value = N::template multiply_add<true>(load_part<kFull>(a + j, n), value, Vec<T>{});
+      });
+      if (afresh) {
+        if (p_.dh_init) add(of_row(p_.dh_init, part), g);
+        fill(g, static_cast<const T*>(nullptr));
+      }
+    }
+    if (p_.db) clear_padding(p_.db, part);
+    if (p_.da && p_.da_t) clear_padding(p_.da, part);
+    write(of_row(p_.dh0, part), g);
+  }
+
+  i64 time(i64 step, const Part& part) const { return p_.reverse ? part.length - 1 - step : step; }
+
+  // Whether the state before step t is the initial one: a reset parts two steps, whichever way the row runs.
+  bool starts_afresh(i64 t, const Part& part) const {
+    const i64 border = p_.reverse ? t + 1 : t;
+    return p_.reset && border < part.length && at<const bool>(p_.reset)[part.b * p_.T + border];
+  }
+
   template <class C>
   static C* at(i64 address) {
     return reinterpret_cast<C*>(address);
   }
-
-  void work(int index) {
-    const i64 units = p_.B * num_blocks();
-    for (i64 u = units * index / num_threads_; u < units * (index + 1) / num_threads_; u++) {
-      const i64 b = u / num_blocks(), first = u % num_blocks() * kBlock, width = min(kBlock, size_ - first);
-      if (width == kBlock) {
-        backward_ ? backward<kLinearVectors, true>(b, first, kLanes<T>) : forward<kLinearVectors, true>(b, first, kLanes<T>);
-        continue;
-      }
-      for (i64 j = 0; j < width; j += kLanes<T>) {
-        const int n = static_cast<int>(min(kLanes<T>, width - j));
-        if (n == kLanes<T>) {
-          backward_ ? backward<1, true>(b, first + j, n) : forward<1, true>(b, first + j, n);
-        } else {
-          backward_ ? backward<1, false>(b, first + j, n) : forward<1, false>(b, first + j, n);
-        }
-      }
-    }
+  T* of_row(i64 address, const Part& part) const {  // (B, D)
+    return address ? at<T>(address) + part.b * size_ + part.first : nullptr;
+  }
+  T* of_step(i64 address, i64 t, const Part& part) const {  // (B, T, D)
+    return at<T>(address) + (part.b * p_.T + t) * size_ + part.first;
+  }
+  static const T* of_step(i64 address, i64 stride_b, i64 stride_t, i64 t, const Part& part) {
+    return at<const T>(address) + part.b * stride_b + t * stride_t + part.first;
   }
 
-  template <int kVectors, bool kFull>
-  void forward(i64 b, i64 first, int n) const {
-    constexpr int W = kLanes<T>;
-    const T* start = p_.h0 ? at<const T>(p_.h0) + b * size_ + first : nullptr;
-    Vec<T> h[kVectors];
-    unroll<kVectors>([&](auto v) RECURRA_LAMBDA { h[v] = start ? load_part<kFull>(start + v * W, n) : Vec<T>{}; });
-    for (i64 step = 0; step < p_.T; step++) {
-      const i64 t = time(step);
-      const T *a = at<const T>(p_.a) + b * p_.a_b + t * p_.a_t + first, *x = at<const T>(p_.b) + b * p_.b_b + t * p_.b_t + first;
-      T* target = at<T>(p_.h) + (b * p_.T + t) * size_ + first;
-      unroll<kVectors>([&](auto v) RECURRA_LAMBDA {
-        h[v] = N::multiply_add(load_part<kFull>(a + v * W, n), h[v], load_part<kFull>(x + v * W, n));
-        store_part<kFull>(target + v * W, h[v], n);
-      });
-    }
+  void clear_padding(i64 address, const Part& part) const {
+    for (i64 t = part.length; t < p_.T; t++) clear(of_step(address, t, part), part.width);
   }
-
-  template <int kVectors, bool kFull>
-  void backward(i64 b, i64 first, int n) const {
-    constexpr int W = kLanes<T>;
-    const T* start = p_.h0 ? at<const T>(p_.h0) + b * size_ + first : nullptr;
-    Vec<T> g[kVectors];
-    unroll<kVectors>([&](auto v) RECURRA_LAMBDA { g[v] = Vec<T>{}; });
-    for (i64 step = p_.T - 1; step >= 0; step--) {
-      const i64 t = time(step), place = (b * p_.T + t) * size_ + first;
-      const T *a = at<const T>(p_.a) + b * p_.a_b + t * p_.a_t + first, *dh = at<const T>(p_.dh) + b * p_.dh_b + t * p_.dh_t + first;
-      const T* before = step > 0 ? at<const T>(p_.h) + (b * p_.T + time(step - 1)) * size_ + first : start;
-      unroll<kVectors>([&](auto v) RECURRA_LAMBDA {
-        g[v] += load_part<kFull>(dh + v * W, n);
-        if (p_.db) store_part<kFull>(at<T>(p_.db) + place + v * W, g[v], n);
-        if (p_.da) {
-          const Vec<T> h = before ? load_part<kFull>(before + v * W, n) : Vec<T>{};
-          store_part<kFull>(at<T>(p_.da) + place + v * W, N::template multiply_add<true>(h, g[v], Vec<T>{}), n);
-        }
-        g[v] = N::template multiply_add<true>(load_part<kFull>(a + v * W, n), g[v], Vec<T>{});
-      });
+  template <bool kFull>
+  static RECURRA_INLINE void put(T* target, Vec<T> value, int n, bool streams) {
+    if constexpr (kFull) {
+      if (streams) return stream(target, value);
     }
-    if (!p_.dh0) return;
-    unroll<kVectors>([&](auto v) RECURRA_LAMBDA {
-      store_part<kFull>(at<T>(p_.dh0) + b * size_ + first + v * W, g[v], n);
+    store_part<kFull>(target, value, n);
+  }
+  template <class Values>
+  static void fill(Values& values, const T* source) {
+    values.each([&](i64 j, int n, auto full, Vec<T>& value) RECURRA_LAMBDA {
+      value = source ? load_part<decltype(full)::value>(source + j, n) : Vec<T>{};
+    });
+  }
+  template <class Values>
+  static void write(T* target, Values& values) {
+    if (!target) return;
+    values.each([&](i64 j, int n, auto full, Vec<T>& value) RECURRA_LAMBDA {
+      store_part<decltype(full)::value>(target + j, value, n);
+    });
+  }
+  template <class Values>
+  static void add(T* target, Values& values) {
+    values.each([&](i64 j, int n, auto full, Vec<T>& value) RECURRA_LAMBDA {
+      constexpr bool kFull = decltype(full)::value;
+      store_part<kFull>(target + j, load_part<kFull>(target + j, n) + value, n);
     });
   }
 
   const LinearProblem& p_;
   const i64 size_;  // scalars of a step
   int num_threads_ = 1;
-  bool backward_ = false;
+  bool backward_ = false, down_ = false, streams_ = false;
 };
 
 template <class T>

@@ -150,6 +150,11 @@ struct Scan {
   }
   i64 group_begin(i64 g) const { return B / num_groups * g + min(g, B % num_groups); }
 
+  // Whether the rows of a step differ in nothing but their place.
+  bool is_uniform() const {
+    return !has_lengths() && p.reset == 0 && !(p.zoneout_draw && (p.zoneout_h > 0 || p.zoneout_c > 0));
+  }
+
   // ---- a row at a step ----
   i64 row(const Group& group, i64 r) const { return order[group.first_row + r]; }
   // The index of a row's step among its stored ones.
