@@ -125,9 +125,10 @@ class _Scan(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Any, ...]:
-        tensors, saved = ctx.saved_tensors[:-4], ctx.saved_tensors[-4:]
+        *tensors, ys, gates, cells, hidden = ctx.saved_tensors
+        saved = ys, gates, cells, hidden
         inputs, needed = Inputs(*tensors), ctx.needs_input_grad[3 : 3 + NUM_DIFFERENTIABLE]
-        if torch.is_grad_enabled() or in_functorch():
+        if torch.is_grad_enabled() or in_functorch() or any(map(_is_mapped, gradients)):
             found = _replay_backward(ctx.replay, ctx.options, inputs, gradients, needed)
         elif torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack():
             threads = torch.tensor(ctx.num_threads)
@@ -135,6 +136,11 @@ class _Scan(torch.autograd.Function):
         else:
             found = extension.backward(ctx.options, ctx.sizes, inputs, ctx.num_threads, saved, gradients, needed)
         return (None, None, None, *found, *[None] * (len(tensors) - NUM_DIFFERENTIABLE))
+
+
+def _is_mapped(gradient: Tensor | None) -> bool:
+    """Whether it is several gradients at once, as `is_grads_batched` of torch.autograd.grad has them."""
+    return gradient is not None and torch._C._functorch.is_legacy_batchedtensor(gradient)
 
 
 def _replay_backward(
