@@ -10,7 +10,8 @@ namespace recurra {
 namespace RECURRA_ISA {
 
 constexpr i64 kDirectRows = 128;  // up to so many numbers a sample, its columns are not worth packing
-constexpr i64 kSampleRows = 128;  // rows whose share of the weights' gradients is added up at a time
+constexpr i64 kSampleRows = 128;  // rows whose share of the weights' gradients is added up in one go
+constexpr i64 kManyRows = 3 * kSampleRows;  // of a chunk, where those gradients are too many for the cache
 
 template <class T>
 class Backward {
@@ -80,7 +81,10 @@ class Backward {
       if (own_ != nullptr) own_[i] = own;
     }
   }
-  i64 chunk_capacity() const { return max(kSampleRows, scan_.max_rows); }
+  i64 chunk_capacity() const {
+    const i64 weights = scan_.layout.num_gates * scan_.H * (scan_.I + scan_.O) * static_cast<i64>(sizeof(T));
+    return max(weights > kUnitSplitBytes ? kManyRows : kSampleRows, scan_.max_rows);
+  }
 
   // ---- packed weights: columns of h (by unit), of r h, of what is projected, of x ----
   i64 plan_weights() {
@@ -468,10 +472,13 @@ class Backward {
       T* target = w.shared.weight_sums + panel.sums;
       const i64 num_blocks = divide_up(panel.size, kBlockRows[panel.vectors]);
       const i64 few = panel.size / num_blocks, longer = panel.size % num_blocks;
-      for (i64 i = 0, r0 = 0, r1 = 0; i < num_blocks; i++, r0 = r1) {
-        r1 = r0 + few + (i < longer);
-        kBlocks<T>.outer[panel.vectors - 1][r1 - r0 - 1](target + r0 * panel.vectors * W, panel.vectors * W, a + r0,
-                                                         a_stride, b, stride, rows);
+      for (i64 k = 0; k < rows; k += kSampleRows) {
+        for (i64 i = 0, r0 = 0, r1 = 0; i < num_blocks; i++, r0 = r1) {
+          r1 = r0 + few + (i < longer);
+          kBlocks<T>.outer[panel.vectors - 1][r1 - r0 - 1](target + r0 * panel.vectors * W, panel.vectors * W,
+                                                           a + k * a_stride + r0, a_stride, b + k * stride, stride,
+                                                           min(kSampleRows, rows - k));
+        }
       }
     });
   }
