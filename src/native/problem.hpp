@@ -11,7 +11,7 @@ namespace recurra {
   X(x) X(x_b) X(x_t)                                                                                        \
   X(w_ih) X(w_hh) X(b_ih) X(b_hh) X(w_hr) X(peephole) X(norm_ih) X(norm_hh) X(norm_c) X(norm_c_bias)        \
   X(h0) X(c0) X(h_init) X(c_init) X(lengths) X(reset) X(mask)                                               \
-  X(y) X(h_T) X(c_T) X(gates) X(cells) X(hidden) X(packed)                                                  \
+  X(y) X(h_T) X(c_T) X(gates) X(cells) X(hidden) X(packed) X(packed_half)                                                  \
   X(dy) X(dy_b) X(dy_t) X(dh_T) X(dc_T) X(dx) X(dh0) X(dc0) X(dh_init) X(dc_init)                           \
   X(dw_ih) X(dw_hh) X(db_ih) X(db_hh) X(dw_hr) X(dpeephole) X(dnorm_ih) X(dnorm_hh) X(dnorm_c) X(dnorm_c_bias)
 

@@ -248,7 +248,7 @@ class Backward {
 
   void multiply(T* target, i64 target_stride, const T* start, i64 start_stride, const Band& band, const Rows<T>& a,
                 i64 rows) const {
-    multiply_rows<T>(target, target_stride, start, start_stride, {packed_, a.size}, band, a, {}, rows);
+    multiply_rows<T, T>(target, target_stride, start, start_stride, {packed_, a.size}, band, a, {}, rows);
   }
 
   // dh before `step` of the rows active then: through the products (`step_columns`), past them, or to the initial state. Returns whether
@@ -475,7 +475,7 @@ class Backward {
       for (i64 k = 0; k < rows; k += kSampleRows) {
         for (i64 i = 0, r0 = 0, r1 = 0; i < num_blocks; i++, r0 = r1) {
           r1 = r0 + few + (i < longer);
-          kBlocks<T>.outer[panel.vectors - 1][r1 - r0 - 1](target + r0 * panel.vectors * W, panel.vectors * W,
+          kOuterBlocks<T>.block[panel.vectors - 1][r1 - r0 - 1](target + r0 * panel.vectors * W, panel.vectors * W,
                                                            a + k * a_stride + r0, a_stride, b + k * stride, stride,
                                                            min(kSampleRows, rows - k));
         }

@@ -46,8 +46,19 @@ class Forward {
  public:
   explicit Forward(const Problem& problem) : scan_(problem), p_(problem) {}
 
-  i64 packed_size() { return Weights<T>::of(scan_, 0).size; }
-  void pack_all() { pack(Scan<T>::at(p_.packed), 0, 1); }
+  i64 packed_size() const { return Weights<T>::of(scan_, 0).size; }
+  // As T, or rounded to bfloat16.
+  void pack_all() {
+    if (!p_.packed_half) return pack(Scan<T>::at(p_.packed), 0, 1);
+    if constexpr (sizeof(T) == 4) {
+      const i64 size = packed_size();
+      const Scratch scratch(size * static_cast<i64>(sizeof(T)));
+      T* whole = reinterpret_cast<T*>(scratch.data());
+      pack(whole, 0, 1);
+      BFloat16* half = Scan<T>::template at<BFloat16>(p_.packed);
+      for (i64 i = 0; i < size; i++) half[i] = round_to_half(whole[i]);
+    }
+  }
 
   void run() {
     Arena count(nullptr);
@@ -172,23 +183,34 @@ class Forward {
     }
     const int unit = index % scan_.num_units;
     Shared& shared = shared_[index / scan_.num_units];
-    const Worker worker{Weights<T>::of(scan_, unit), p_.packed ? Scan<T>::template at<const T>(p_.packed) : packed_,
-                        own_[index], shared, unit};
-    for (i64 g = index / scan_.num_units; g < scan_.num_groups; g += scan_.num_row_threads()) {
-      run_group(worker, scan_.groups[g]);
+    const Weights<T> weights = Weights<T>::of(scan_, unit);
+    auto run_groups = [&](const auto& worker) {
+      for (i64 g = index / scan_.num_units; g < scan_.num_groups; g += scan_.num_row_threads()) {
+        run_group(worker, scan_.groups[g]);
+      }
+    };
+    if constexpr (sizeof(T) == 4) {
+      if (p_.packed && p_.packed_half) {
+        const BFloat16* packed = Scan<T>::template at<const BFloat16>(p_.packed);
+        return run_groups(Worker<BFloat16>{weights, packed, own_[index], shared, unit});
+      }
     }
+    const T* packed = p_.packed ? Scan<T>::template at<const T>(p_.packed) : packed_;
+    run_groups(Worker<T>{weights, packed, own_[index], shared, unit});
   }
 
-  // A thread, and what it works with.
+  // A thread, and what it works with; S is what the weights are stored as.
+  template <class S>
   struct Worker {
     Weights<T> weights;
-    const T* packed;
+    const S* packed;
     const Own& own;
     Shared& shared;
     int unit;
   };
 
-  void run_group(const Worker& w, const Group& group) {
+  template <class S>
+  void run_group(const Worker<S>& w, const Group& group) {
     const Cell<T> cell(scan_);
     const i64 columns = scan_.columns, begin = scan_.unit_begin(w.unit), end = scan_.unit_end(w.unit);
     T* cells = p_.save ? Scan<T>::at(p_.cells) : w.shared.cells;
@@ -223,7 +245,8 @@ class Forward {
     finish(w, group, cells);
   }
 
-  CellRow<T> row_at(const Worker& w, const Group& group, i64 step, i64 r, i64 b, T* products, T* cells,
+  template <class S>
+  CellRow<T> row_at(const Worker<S>& w, const Group& group, i64 step, i64 r, i64 b, T* products, T* cells,
                     const Rows<T>& entering) {
     const i64 H = scan_.H;
     CellRow<T> row{};
@@ -244,12 +267,14 @@ class Forward {
     row.keep_h = scan_.keep(b, step, 0);
     return row;
   }
-  T* hidden_rows(const Worker& w, const Group& group, i64 step) {
+  template <class S>
+  T* hidden_rows(const Worker<S>& w, const Group& group, i64 step) {
     return p_.save ? Scan<T>::at(p_.hidden) + group.starts[step] * scan_.H : w.own.hidden;
   }
 
   // ---- the products ----
-  Rows<T> x_rows(const Worker& w, const Group& group, i64 begin, i64 end) {
+  template <class S>
+  Rows<T> x_rows(const Worker<S>& w, const Group& group, i64 begin, i64 end) {
     const i64 I = scan_.I, first = scan_.row(group, 0);
     if (end == begin + 1 && !scan_.has_lengths()) return {scan_.x_row(first, begin), p_.x_b, I};
     T* target = w.own.x;
@@ -259,7 +284,8 @@ class Forward {
     return {w.own.x, I, I};
   }
 
-  Rows<T> entering_rows(const Worker& w, const Group& group, i64 step) {
+  template <class S>
+  Rows<T> entering_rows(const Worker<S>& w, const Group& group, i64 step) {
     const i64 O = scan_.O, first = scan_.row(group, 0);
     if (!scan_.has_lengths() && p_.mask == 0 && !scan_.any_fresh(group, step)) {
       const bool is_zero = step == 0 && p_.h0 == 0;
@@ -269,20 +295,23 @@ class Forward {
     return {w.own.entering, O, O};
   }
 
-  void multiply(const Bands<T>& bands, const T* packed, i64 skip, T* products, const T* start, i64 start_stride,
+  template <class S>
+  void multiply(const Bands<T>& bands, const S* packed, i64 skip, T* products, const T* start, i64 start_stride,
                 const Rows<T>& first, const Rows<T>& second, i64 rows) {
     for (int i = 0; i < bands.per_unit; i++) {
-      multiply_rows<T>(products, scan_.columns, start, start_stride, {packed, bands.depth, skip}, bands.bands[i], first,
+      multiply_rows<T, S>(products, scan_.columns, start, start_stride, {packed, bands.depth, skip}, bands.bands[i], first,
                        second, rows);
     }
   }
 
-  void multiply_chunk(const Worker& w, const Group& group, i64 begin, i64 end, T* products) {
+  template <class S>
+  void multiply_chunk(const Worker<S>& w, const Group& group, i64 begin, i64 end, T* products) {
     const Rows<T> x = x_rows(w, group, begin, end);
     multiply(w.weights.input, w.packed, 0, products, bias_, 0, x, {}, group.starts[end] - group.starts[begin]);
   }
 
-  void multiply_step(const Worker& w, const Group& group, i64 step, T* products, const Rows<T>& entering) {
+  template <class S>
+  void multiply_step(const Worker<S>& w, const Group& group, i64 step, T* products, const Rows<T>& entering) {
     const Layout& l = scan_.layout;
     const i64 rows = group.active(step), columns = scan_.columns;
     if (!is_chunked()) {
@@ -302,7 +331,8 @@ class Forward {
   }
 
   // The second product of a GRU that resets before it, and what follows.
-  void renew(const Worker& w, const Group& group, i64 step, T* products, T* cells, const Rows<T>& entering,
+  template <class S>
+  void renew(const Worker<S>& w, const Group& group, i64 step, T* products, T* cells, const Rows<T>& entering,
              const Cell<T>& cell) {
     const i64 H = scan_.H, rows = group.active(step);
     const bool adds = !scan_.layout.norm;
@@ -314,9 +344,10 @@ class Forward {
     }
   }
 
-  void project(const Worker& w, const Group& group, i64 step) {
+  template <class S>
+  void project(const Worker<S>& w, const Group& group, i64 step) {
     const i64 H = scan_.H, O = scan_.O, rows = group.active(step);
-    multiply_rows<T>(w.own.projected, O, scan_.zeros, 0, {w.packed, H}, w.weights.projection.bands[0],
+    multiply_rows<T, S>(w.own.projected, O, scan_.zeros, 0, {w.packed, H}, w.weights.projection.bands[0],
                      {hidden_rows(w, group, step), H, H}, {}, rows);
     for (i64 r = 0; r < rows; r++) {
       const i64 b = scan_.row(group, r);
@@ -333,7 +364,8 @@ class Forward {
   }
 
   // The states after each row's last step, and zeros on padding.
-  void finish(const Worker& w, const Group& group, const T* cells) {
+  template <class S>
+  void finish(const Worker<S>& w, const Group& group, const T* cells) {
     const i64 H = scan_.H, O = scan_.O;
     const bool alone = scan_.num_units == 1;
     const i64 begin = scan_.unit_begin(w.unit), end = alone ? O : scan_.unit_end(w.unit);

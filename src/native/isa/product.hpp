@@ -52,9 +52,9 @@ RECURRA_INLINE void store_block(T* target, i64 stride, const Vec<T>* sums, int t
 
 // target[r][columns] = start[r][columns] + a[r] . panel, with a's columns in two parts, first then second. `ahead`: how
 // many numbers further on the panel's next part stands that is to be fetched, 0 for none.
-template <class T, int kVectors, int kRows>
+template <class T, class S, int kVectors, int kRows>
 __attribute__((noinline)) void block(T* RECURRA_RESTRICT target, i64 target_stride, const T* start, i64 start_stride,
-                                     const T* RECURRA_RESTRICT panel, Rows<T> first, Rows<T> second, int tail,
+                                     const S* RECURRA_RESTRICT panel, Rows<T> first, Rows<T> second, int tail,
                                      i64 ahead) {
   constexpr int W = kLanes<T>;
   Vec<T> sums[kRows * kVectors];
@@ -69,8 +69,8 @@ __attribute__((noinline)) void block(T* RECURRA_RESTRICT target, i64 target_stri
         unroll<kRows>([&](auto r) RECURRA_LAMBDA {
           const T x = a.data[r * a.stride + k], z = a.data[r * a.stride + k + 1];
           unroll<kVectors>([&](auto v) RECURRA_LAMBDA {
-            sums[r * kVectors + v] += x * load(panel + v * W);
-            others[r * kVectors + v] += z * load(panel + (kVectors + v) * W);
+            sums[r * kVectors + v] += x * load_weights<T>(panel + v * W);
+            others[r * kVectors + v] += z * load_weights<T>(panel + (kVectors + v) * W);
           });
         });
         panel += 2 * kVectors * W;
@@ -79,7 +79,7 @@ __attribute__((noinline)) void block(T* RECURRA_RESTRICT target, i64 target_stri
     }
     for (; k < a.size; k++) {
       Vec<T> weights[kVectors];
-      unroll<kVectors>([&](auto v) RECURRA_LAMBDA { weights[v] = load(panel + v * W); });
+      unroll<kVectors>([&](auto v) RECURRA_LAMBDA { weights[v] = load_weights<T>(panel + v * W); });
       if (ahead != 0) {
         unroll<kVectors>([&](auto v) RECURRA_LAMBDA { __builtin_prefetch(panel + ahead + v * W); });
       }
@@ -116,25 +116,36 @@ __attribute__((noinline)) void outer_block(T* RECURRA_RESTRICT target, i64 targe
   store_block<T, kVectors, kRows>(target, target_stride, sums, W);
 }
 
-template <class T>
+// S is what the weights are stored as.
+template <class T, class S>
 struct Blocks {
-  using Block = void (*)(T*, i64, const T*, i64, const T*, Rows<T>, Rows<T>, int, i64);
-  using Outer = void (*)(T*, i64, const T*, i64, const T*, i64, i64);
+  using Block = void (*)(T*, i64, const T*, i64, const S*, Rows<T>, Rows<T>, int, i64);
   Block block[kPanelVectors][kMaxBlockRows] = {};
-  Outer outer[kPanelVectors][kMaxBlockRows] = {};
 
   constexpr Blocks() {
     unroll<kPanelVectors>([&](auto v) {
       constexpr int kVectors = v + 1;
-      unroll<kBlockRows[kVectors]>([&](auto r) {
-        block[v][r] = RECURRA_ISA::block<T, kVectors, r + 1>;
-        outer[v][r] = RECURRA_ISA::outer_block<T, kVectors, r + 1>;
-      });
+      unroll<kBlockRows[kVectors]>([&](auto r) { block[v][r] = RECURRA_ISA::block<T, S, kVectors, r + 1>; });
+    });
+  }
+};
+template <class T, class S>
+inline constexpr Blocks<T, S> kBlocks{};
+
+template <class T>
+struct OuterBlocks {
+  using Outer = void (*)(T*, i64, const T*, i64, const T*, i64, i64);
+  Outer block[kPanelVectors][kMaxBlockRows] = {};
+
+  constexpr OuterBlocks() {
+    unroll<kPanelVectors>([&](auto v) {
+      constexpr int kVectors = v + 1;
+      unroll<kBlockRows[kVectors]>([&](auto r) { block[v][r] = outer_block<T, kVectors, r + 1>; });
     });
   }
 };
 template <class T>
-inline constexpr Blocks<T> kBlocks{};
+inline constexpr OuterBlocks<T> kOuterBlocks{};
 
 // Columns begin..end of a product, as panels of nearly equal width.
 struct Band {
@@ -174,25 +185,25 @@ T dot(const T* a, const T* b, i64 size) {
 }
 
 // Packed weights of a band's columns: `depth` numbers a column, of which a product uses those from `skip` on.
-template <class T>
+template <class S>
 struct Packed {
-  const T* data;
+  const S* data;
   i64 depth;
   i64 skip = 0;
 };
 
 // target[r][begin..end) = start + (first, second) . weights for `rows` rows.
-template <class T>
-void multiply_rows(T* target, i64 target_stride, const T* start, i64 start_stride, Packed<T> packed, const Band& band,
+template <class T, class S>
+void multiply_rows(T* target, i64 target_stride, const T* start, i64 start_stride, Packed<S> packed, const Band& band,
                    Rows<T> first, Rows<T> second, i64 rows) {
   constexpr int W = kLanes<T>;
   const i64 depth = first.size + second.size;
   // Weights too many for the second-level cache are fetched a slice ahead.
-  const bool is_far = band.vectors<T>() * kVectorBytes * depth > kNearBytes;
+  const bool is_far = band.vectors<T>() * kLanes<T> * depth * static_cast<i64>(sizeof(S)) > kNearBytes;
   for (i64 p = 0; p < band.panels<T>(); p++) {
     const i64 v0 = band.first<T>(p), vectors = band.first<T>(p + 1) - v0, column = band.begin + v0 * W;
     const int tail = static_cast<int>(min(W, band.end - column - (vectors - 1) * W));
-    const T* panel = packed.data + band.offset + v0 * W * packed.depth + packed.skip * vectors * W;
+    const S* panel = packed.data + band.offset + v0 * W * packed.depth + packed.skip * vectors * W;
     const i64 num_blocks = divide_up(rows, kBlockRows[vectors]);
     const i64 few = rows / num_blocks, longer = rows % num_blocks;  // blocks of few rows, the first of few + 1
     const i64 slice = num_blocks == 1 ? max(depth, 1) : kPanelBytes / (vectors * kVectorBytes);
@@ -205,7 +216,7 @@ void multiply_rows(T* target, i64 target_stride, const T* start, i64 start_strid
         r1 = r0 + few + (b < longer);
         const Rows<T> left{first.data + r0 * first.stride + k, first.stride, middle - k};
         const Rows<T> right{second.data + r0 * second.stride + (middle - first.size), second.stride, stop - middle};
-        kBlocks<T>.block[vectors - 1][r1 - r0 - 1](target + r0 * target_stride + column, target_stride,
+        kBlocks<T, S>.block[vectors - 1][r1 - r0 - 1](target + r0 * target_stride + column, target_stride,
                                                    from + r0 * from_stride, from_stride, panel + k * vectors * W,
                                                    left, right, tail, ahead);
       }

@@ -154,6 +154,32 @@ RECURRA_INLINE void store_part(T* target, Vec<T> value, int count) {
   }
 }
 
+// The upper half of a float: weights may be stored so, to be read in half the time.
+struct BFloat16 {
+  uint16_t bits;
+};
+
+// To the nearest, ties to even; a NaN stays one.
+inline BFloat16 round_to_half(float value) {
+  uint32_t bits;
+  __builtin_memcpy(&bits, &value, 4);
+  if (value != value) return {static_cast<uint16_t>(bits >> 16 | 0x40)};
+  return {static_cast<uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16)};
+}
+
+// kLanes<T> stored weights as numbers to compute with.
+template <class T>
+RECURRA_INLINE Vec<T> load_weights(const T* source) {
+  return load(source);
+}
+template <class T>
+RECURRA_INLINE Vec<T> load_weights(const BFloat16* source) {
+  static_assert(sizeof(T) == 4, "stored for float only");
+  typedef uint16_t Halves __attribute__((vector_size(kVectorBytes / 2), aligned(2), may_alias));
+  const Halves halves = *reinterpret_cast<const Halves*>(source);
+  return (Vec<T>)(__builtin_convertvector(halves, typename Simd<T>::B) << 16);
+}
+
 // Fetch `count` cache lines, `stride` values apart.
 template <int count, class T>
 RECURRA_INLINE void fetch(const T* source, i64 stride) {

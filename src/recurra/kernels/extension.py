@@ -28,7 +28,7 @@ _FIELDS = (
     *("x", "x_b", "x_t"),
     *("w_ih", "w_hh", "b_ih", "b_hh", "w_hr", "peephole", "norm_ih", "norm_hh", "norm_c", "norm_c_bias"),
     *("h0", "c0", "h_init", "c_init", "lengths", "reset", "mask"),
-    *("y", "h_T", "c_T", "gates", "cells", "hidden", "packed"),
+    *("y", "h_T", "c_T", "gates", "cells", "hidden", "packed", "packed_half"),
     *("dy", "dy_b", "dy_t", "dh_T", "dc_T", "dx", "dh0", "dc0", "dh_init", "dc_init"),
     *("dw_ih", "dw_hh", "db_ih", "db_hh", "dw_hr", "dpeephole", "dnorm_ih", "dnorm_hh", "dnorm_c", "dnorm_c_bias"),
 )
@@ -178,7 +178,7 @@ class Call(NamedTuple):
         if inputs.h is None or not xs.is_contiguous() or any(tensor is not None for tensor in inputs[STATE + 2 :]):
             return None
         x, h, y = (_FIELDS.index(name) for name in ("x", "h0", "y"))
-        fields = (*_head(options, sizes, inputs, num_threads, False), *[0] * 6, packed.data_ptr(), *_NO_GRADIENTS)
+        fields = (*_head(options, sizes, inputs, num_threads, False), *[0] * 6, packed.data_ptr(), 0, *_NO_GRADIENTS)
         parts = fields[:x], fields[x + 1 : h], fields[h + 2 : y], fields[y + 3 :]
         shape = sizes.batch_size, sizes.num_steps, sizes.input_size
         return Call(options, sizes, num_threads, shape, dtype, parts, _numbers(options))
@@ -280,7 +280,7 @@ def forward(
         _copy_state(inputs, outputs)
         return outputs
     head = _head(options, sizes, inputs, num_threads, save)
-    fields = (*head, *map(_address, outputs), _address(packed), *_NO_GRADIENTS)
+    fields = (*head, *map(_address, outputs), _address(packed), 0, *_NO_GRADIENTS)
     _extension.forward(inputs.xs.dtype is torch.float64, fields, _numbers(options))
     return outputs
 
@@ -311,7 +311,7 @@ def backward(
         return _gradients_of_nothing(found, d_h, d_c)
     fields = (
         *_head(options, sizes, inputs, num_threads, save=True),
-        *(_address(saved[0]), 0, 0, *map(_address, saved[1:]), 0),
+        *(_address(saved[0]), 0, 0, *map(_address, saved[1:]), 0, 0),
         *((0, 0, 0) if d_ys is None else (d_ys.data_ptr(), d_ys.stride(1), d_ys.stride(0))),
         *(_address(d if d is None else d.contiguous()) for d in (d_h, d_c)),
         *map(_address, (found[0], *found[STATE:], *_weights_in_order(found))),
@@ -324,8 +324,8 @@ def pack(options: Options, sizes: Sizes, inputs: Inputs, num_threads: int) -> Te
     """The weights in the order in which `forward` reads them for these sizes and threads."""
     is_double, rest = inputs.xs.dtype is torch.float64, (0,) * 6
     head = _head(options, sizes, inputs, num_threads, save=False)
-    packed = inputs.xs.new_empty(_extension.packed_size(is_double, (*head, *rest, 0, *_NO_GRADIENTS)))
-    _extension.pack(is_double, (*head, *rest, packed.data_ptr(), *_NO_GRADIENTS), _numbers(options))
+    packed = inputs.xs.new_empty(_extension.packed_size(is_double, (*head, *rest, 0, 0, *_NO_GRADIENTS)))
+    _extension.pack(is_double, (*head, *rest, packed.data_ptr(), 0, *_NO_GRADIENTS), _numbers(options))
     return packed
 
 
