@@ -324,7 +324,7 @@ class Backward {
     for_vectors<T>(w.hidden.begin, w.hidden.end, [&](i64 j, int n, auto full) RECURRA_LAMBDA {
       constexpr bool kFull = decltype(full)::value;
       const Vec<T> d = load_part<kFull>(dh + j, n) + load_part<kFull>(dy + j, n);
-      const Vec<T> kept = keep.active ? d * keep(j) : Vec<T>{};
+      const Vec<T> kept = keep.active ? keep.share_of(j, d) : Vec<T>{};
       store_part<kFull>(dh + j, d - kept, n);
       if (has_direct()) store_part<kFull>(direct + j, kept, n);
     });

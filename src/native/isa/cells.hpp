@@ -130,8 +130,7 @@ struct Cell {
   template <bool kFull>
   RECURRA_INLINE void put_output(const CellRow<T>& row, Vec<T> h, i64 j, int n) const {
     if (row.keep_h.active) {
-      const Vec<T> keep = row.keep_h(j);
-      h = h + keep * (load_part<kFull>(row.h_before + j, n) - h);
+      h = row.keep_h.blend(j, load_part<kFull>(row.h_before + j, n), h);
     }
     store_part<kFull>(row.output + j, h, n);
   }
@@ -221,7 +220,7 @@ struct Cell {
         store_part<kFull>(row.output + j, o * shown, n);
       }
       if (p.save) store_part<kFull>(kept_shown(row.products) + j, shown, n);
-      if (row.keep_c.active) c = c + row.keep_c(j) * (load_part<kFull>(row.c_before + j, n) - c);
+      if (row.keep_c.active) c = row.keep_c.blend(j, load_part<kFull>(row.c_before + j, n), c);
       store_part<kFull>(row.c + j, c, n);
     };
     constexpr int W = kLanes<T>;
@@ -247,7 +246,7 @@ struct Cell {
     for_vectors<T>(0, H, [&](i64 j, int n, auto full) RECURRA_LAMBDA {
       constexpr bool kFull = decltype(full)::value;
       Vec<T> c = load_part<kFull>(row.output + j, n);
-      if (row.keep_c.active) c = c + row.keep_c(j) * (load_part<kFull>(row.c_before + j, n) - c);
+      if (row.keep_c.active) c = row.keep_c.blend(j, load_part<kFull>(row.c_before + j, n), c);
       store_part<kFull>(row.c + j, c, n);
     });
     measure(row.output, H, eps, statistics(row.products) + kC);

@@ -357,7 +357,7 @@ class Forward {
       for_vectors<T>(0, O, [&](i64 j, int n, auto full) RECURRA_LAMBDA {
         constexpr bool kFull = decltype(full)::value;
         Vec<T> h = load_part<kFull>(source + j, n);
-        if (keep.active) h = h + keep(j) * (load_part<kFull>(before + j, n) - h);
+        if (keep.active) h = keep.blend(j, load_part<kFull>(before + j, n), h);
         store_part<kFull>(target + j, h, n);
       });
     }

@@ -165,7 +165,7 @@ struct CellGradient {
       if (peephole || clip > 0) raw = f * before + i * g;
       Vec<T> dc = load_part<kFull>(row.dc + j, n), direct{}, dout;
       if (row.keep_c.active) {
-        direct = dc * row.keep_c(j);
+        direct = row.keep_c.share_of(j, dc);
         dc -= direct;
       }
       if constexpr (kNorm) {

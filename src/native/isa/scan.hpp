@@ -202,9 +202,15 @@ struct Scan {
     uint32_t key = 0, highest = 0;
     T share = 0;
 
-    // The share of the old value that unit j.. keeps.
-    RECURRA_INLINE Vec<T> operator()(i64 j) const {
-      return drawn ? draw_kept<T>(key, j, highest) : broadcast<T>(share);
+    // Units j.. of which some keep their old value.
+    RECURRA_INLINE Vec<T> blend(i64 j, Vec<T> old, Vec<T> fresh) const {
+      if (drawn) return draw_kept<T>(key, j, highest) ? old : fresh;
+      return share * old + (T(1) - share) * fresh;
+    }
+    // What of a gradient goes to the old value.
+    RECURRA_INLINE Vec<T> share_of(i64 j, Vec<T> gradient) const {
+      if (drawn) return draw_kept<T>(key, j, highest) ? gradient : Vec<T>{};
+      return share * gradient;
     }
   };
   Keep keep(i64 b, i64 step, int leaf) const {

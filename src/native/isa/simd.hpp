@@ -352,9 +352,9 @@ RECURRA_INLINE uint32_t row_key(uint64_t seed, uint64_t number) {
   return static_cast<uint32_t>(z ^ (z >> 31));
 }
 
-// 1 where unit `first` + lane keeps its old value (its hash is at most `highest`), else 0.
+// True where unit `first` + lane keeps its old value: its hash is at most `highest`.
 template <class T>
-RECURRA_INLINE Vec<T> draw_kept(uint32_t key, i64 first, uint32_t highest) {
+RECURRA_INLINE typename Simd<T>::N draw_kept(uint32_t key, i64 first, uint32_t highest) {
   using B = typename Simd<T>::B;
   B v;
   for (int i = 0; i < kLanes<T>; i++) v[i] = key + static_cast<uint32_t>(first + i) * 0x9E3779B9u;
@@ -364,7 +364,7 @@ RECURRA_INLINE Vec<T> draw_kept(uint32_t key, i64 first, uint32_t highest) {
   v ^= v >> 15;
   v = (v * 0x846ca68bu) & kLow;
   v ^= v >> 16;
-  return v <= B{} + highest ? broadcast<T>(1) : Vec<T>{};
+  return v <= B{} + highest;
 }
 
 }  // namespace RECURRA_ISA
