@@ -14,16 +14,16 @@ from torch.autograd import forward_ad
 from recurra.core.errors import ConfigError, did_you_mean
 from recurra.kernels import extension
 
-Kernel = Literal["native", "fused", "reference", "none"]
+Kernel = Literal["native", "fused", "compiled", "reference", "none"]
 
 
 class Path(NamedTuple):
     """The kernel that ran last, and the reason in a sentence.
 
     Attributes:
-        name: "native" (recurra's own, in C++), "fused" (torch's own LSTM/GRU/RNN), "reference" (a loop over the steps
-            in plain torch; under torch.compile it is unrolled, so that each T is compiled anew), or "none" before the
-            first scan.
+        name: "native" (recurra's own, in C++), "fused" (torch's own LSTM/GRU/RNN), "compiled" (the cell's step, where
+            `Cell.compile_step` was called), "reference" (a loop over the steps in plain torch; under torch.compile it
+            is unrolled, so that each T is compiled anew), or "none" before the first scan.
         reason: why this one, and why not a faster one.
     """
 
@@ -33,6 +33,7 @@ class Path(NamedTuple):
 
 NOT_RUN = Path("none", "no scan has run yet")
 NATIVE = Path("native", "recurra's own kernel does exactly this")
+COMPILED = Path("compiled", "the step as torch compiled it")
 _ENVIRONMENT = "RECURRA_KERNELS"
 _SETTINGS: dict[str, Kernel | None] = {"auto": None, "torch": "fused", "off": "reference"}
 _KERNELS = ("native", "fused", "reference")
@@ -101,8 +102,19 @@ def choose(
 
 
 def torch_is_faster(shape: Shape) -> bool:
-    """Whether torch's kernel was measured to be faster than recurra's, where it can do the scan."""
-    return False
+    """Whether torch's kernel was measured to be faster than recurra's, where it can do the scan.
+
+    For so few steps recurra's kernel can't earn back the packing of its weights; one unit leaves its vectors empty.
+    """
+    kind = shape.kind
+    if kind == extension.KINDS["lstm"]:
+        return False
+    return shape.num_steps <= (2 if kind == extension.KINDS["gru"] else 4) or shape.hidden_size == 1
+
+
+def reference_is_asked_for() -> bool:
+    """Whether the user wants the plain loop and nothing else."""
+    return _wish()[0] == "reference"
 
 
 def _wish() -> tuple[Kernel | None, str]:
