@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -40,28 +42,60 @@ def scan(
     Returns:
         Outputs (B, T, O), zero on padding; the state after each row's own last step.
     """
-    mask = None if lengths is None else mask_from_lengths(lengths, xs.shape[0], xs.shape[1], xs.device)
-    keys = None if zoneout is None else _draw_keys(zoneout, xs, lengths, reverse)
+    marks = mark(xs, lengths, reset, zoneout, reverse=reverse)
     if reverse:
         xs = flip(xs, lengths)
-        reset = None if reset is None else flip_reset(reset, lengths)
-    if reset is not None and mask is not None:
-        reset = reset & mask
     outputs = []
-    for step, x in enumerate(xs.unbind(1)):
-        if reset is not None:
-            assert initial is not None, "a reset needs the state to return to"
-            state = where(reset[:, step], initial, state)
-        y, new = recur(x, state)
-        if zoneout is not None:
-            y, new = _zone_out(zoneout, state, y, new, None if keys is None else keys[step])
-        if mask is not None:
-            real = mask[:, step]
-            y, new = select_rows(real, y, torch.zeros_like(y)), where(real, new, state)
+    for x, here in zip(xs.unbind(1), marks.unbind(xs.shape[1]), strict=True):
+        y, state = advance(recur, x, state, here, initial, zoneout)
         outputs.append(y)
-        state = new
     ys = torch.stack(outputs, 1)
     return (flip(ys, lengths) if reverse else ys), state
+
+
+class Marks(NamedTuple):
+    """What holds for each step and row beside the inputs; one step's have no axis T.
+
+    Attributes:
+        real: (T, B) bool, False on padding; None where no row is padded.
+        reset: (T, B) bool, True where a row starts afresh; None for nowhere.
+        keys: (T, num_leaves, B), of zoneout's draws; None where nothing is drawn.
+    """
+
+    real: Tensor | None
+    reset: Tensor | None
+    keys: Tensor | None
+
+    def unbind(self, num_steps: int) -> Iterator[Marks]:
+        """Step by step."""
+        each = [itertools.repeat(None, num_steps) if part is None else part.unbind(0) for part in self]
+        return itertools.starmap(Marks, zip(*each, strict=True))
+
+
+def mark(xs: Tensor, lengths: Tensor | None, reset: Tensor | None, zoneout: Zoneout | None, *, reverse: bool) -> Marks:
+    """The marks of `scan`'s steps, in the order in which they run."""
+    real = None if lengths is None else mask_from_lengths(lengths, xs.shape[0], xs.shape[1], xs.device)
+    if reset is not None and reverse:
+        reset = flip_reset(reset, lengths)
+    if reset is not None and real is not None:
+        reset = reset & real
+    keys = None if zoneout is None else _draw_keys(zoneout, xs, lengths, reverse)
+    return Marks(None if real is None else real.t(), None if reset is None else reset.t(), keys)
+
+
+def advance(
+    recur: Recur, x: Tensor, state: State, marks: Marks, initial: State | None, zoneout: Zoneout | None
+) -> tuple[Tensor, State]:
+    """One step of `scan`: the output (B, O), zero on padding, and the new state."""
+    if marks.reset is not None:
+        assert initial is not None, "a reset needs the state to return to"
+        state = where(marks.reset, initial, state)
+    y, new = recur(x, state)
+    if zoneout is not None:
+        y, new = _zone_out(zoneout, state, y, new, marks.keys)
+    if marks.real is None:
+        return y, new
+    return select_rows(marks.real, y, torch.zeros_like(y)), where(marks.real, new, state)
 
 
 def _zone_out(zoneout: Zoneout, old: State, y: Tensor, new: State, keys: Tensor | None) -> tuple[Tensor, State]:
