@@ -50,6 +50,26 @@ RECURRA_INLINE void store_block(T* target, i64 stride, const Vec<T>* sums, int t
   });
 }
 
+// sums[r][v] += number(r) * vector(v), with what there are fewer of in registers and the others one after another.
+template <class T, int kVectors, int kRows, class F, class G>
+RECURRA_INLINE void add_products(Vec<T>* sums, F&& vector, G&& number) {
+  if constexpr (kManyRegisters || kRows > kVectors) {
+    Vec<T> vectors[kVectors];
+    unroll<kVectors>([&](auto v) RECURRA_LAMBDA { vectors[v] = vector(v); });
+    unroll<kRows>([&](auto r) RECURRA_LAMBDA {
+      const T x = number(r);
+      unroll<kVectors>([&](auto v) RECURRA_LAMBDA { sums[r * kVectors + v] += x * vectors[v]; });
+    });
+  } else {
+    Vec<T> numbers[kRows];
+    unroll<kRows>([&](auto r) RECURRA_LAMBDA { numbers[r] = broadcast<T>(number(r)); });
+    unroll<kVectors>([&](auto v) RECURRA_LAMBDA {
+      const Vec<T> one = vector(v);
+      unroll<kRows>([&](auto r) RECURRA_LAMBDA { sums[r * kVectors + v] += numbers[r] * one; });
+    });
+  }
+}
+
 // target[r][columns] = start[r][columns] + a[r] . panel, with a's columns in two parts, first then second. `ahead`: how
 // many numbers further on the panel's next part stands that is to be fetched, 0 for none.
 template <class T, class S, int kVectors, int kRows>
@@ -78,15 +98,12 @@ __attribute__((noinline)) void block(T* RECURRA_RESTRICT target, i64 target_stri
       unroll<kRows * kVectors>([&](auto i) RECURRA_LAMBDA { sums[i] += others[i]; });
     }
     for (; k < a.size; k++) {
-      Vec<T> weights[kVectors];
-      unroll<kVectors>([&](auto v) RECURRA_LAMBDA { weights[v] = load_weights<T>(panel + v * W); });
       if (ahead != 0) {
         unroll<kVectors>([&](auto v) RECURRA_LAMBDA { __builtin_prefetch(panel + ahead + v * W); });
       }
-      unroll<kRows>([&](auto r) RECURRA_LAMBDA {
-        const T x = a.data[r * a.stride + k];
-        unroll<kVectors>([&](auto v) RECURRA_LAMBDA { sums[r * kVectors + v] += x * weights[v]; });
-      });
+      add_products<T, kVectors, kRows>(
+          sums, [&](auto v) RECURRA_LAMBDA { return load_weights<T>(panel + v * W); },
+          [&](auto r) RECURRA_LAMBDA { return a.data[r * a.stride + k]; });
       panel += kVectors * W;
     }
   };
@@ -104,12 +121,8 @@ __attribute__((noinline)) void outer_block(T* RECURRA_RESTRICT target, i64 targe
   Vec<T> sums[kRows * kVectors];
   load_block<T, kVectors, kRows>(sums, target, target_stride, W);
   for (i64 k = 0; k < num_samples; k++) {
-    Vec<T> values[kVectors];
-    unroll<kVectors>([&](auto v) RECURRA_LAMBDA { values[v] = load(b + v * W); });
-    unroll<kRows>([&](auto r) RECURRA_LAMBDA {
-      const T x = a[r];
-      unroll<kVectors>([&](auto v) RECURRA_LAMBDA { sums[r * kVectors + v] += x * values[v]; });
-    });
+    add_products<T, kVectors, kRows>(
+        sums, [&](auto v) RECURRA_LAMBDA { return load(b + v * W); }, [&](auto r) RECURRA_LAMBDA { return a[r]; });
     a += a_stride;
     b += b_stride;
   }
