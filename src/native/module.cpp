@@ -1,10 +1,14 @@
 // The Python module recurra.kernels._native.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/unique_ptr.h>
 #include <nanobind/stl/vector.h>
+
+#include <optional>
 
 #include "dispatch.hpp"
 #include "problem.hpp"
+#include "step.hpp"
 #include "threads.hpp"
 
 namespace nb = nanobind;
@@ -47,6 +51,26 @@ Problem read_problem(nb::tuple fields, nb::tuple numbers) {
   problem.cell_clip = values[2];
   problem.eps = values[3];
   return problem;
+}
+
+// Below so many multiplications a step keeps the GIL: another thread may hold on to it for longer than the step takes.
+constexpr int64_t kShortWork = int64_t{1} << 21;
+
+std::unique_ptr<Step> make_step(bool is_double, nb::list layers) {
+  std::vector<Step::Layer> read;
+  for (nb::handle item : layers) {
+    const auto layer = nb::cast<nb::tuple>(item);
+    read.push_back({read_problem(layer[0], layer[1]), nb::cast<bool>(layer[2])});
+    if (read.back().problem.T != 1) throw nb::value_error("one step is wanted");
+  }
+  if (read.empty()) throw nb::value_error("at least one layer is wanted");
+  return std::make_unique<Step>(is_double, std::move(read));
+}
+
+int run_step(Step& step, int64_t x, int64_t stride, int64_t count, int64_t rows) {
+  std::optional<nb::gil_scoped_release> release;
+  if (step.work() * count > kShortWork) release.emplace();
+  return step.run(reinterpret_cast<const void*>(x), stride, count, reinterpret_cast<const int64_t*>(rows));
 }
 
 nb::tuple names(const std::vector<const char*>& list) {
@@ -95,6 +119,7 @@ NB_MODULE(_native, m) {
   };
   def_linear("linear_forward", &Kernels::linear_forward);
   def_linear("linear_backward", &Kernels::linear_backward);
+  nb::class_<Step>(m, "Step").def(nb::new_(&make_step)).def("run", &run_step);
   m.def("activation", [](const std::string& kind, bool is_double, int64_t source, int64_t target, int64_t count) {
     kernels().activation[is_double](kind == "tanh", reinterpret_cast<const void*>(source),
                                     reinterpret_cast<void*>(target), count);

@@ -48,6 +48,8 @@ struct Kernels {
   void (*forward[2])(const Problem&);
   void (*backward[2])(const Problem&);
   int64_t (*packed_size[2])(const Problem&);
+  // How many threads share the units of a row: all that the order of packed weights hangs on beside the cell.
+  int (*num_units[2])(const Problem&);
   void (*pack[2])(const Problem&);
   void (*activation[2])(bool is_tanh, const void* source, void* target, int64_t count);
   void (*linear_forward[2])(const LinearProblem&);

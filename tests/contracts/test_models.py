@@ -187,3 +187,6 @@ def test_a_language_model_goes_on_where_it_stopped(options: Any) -> None:
     last, _ = model.step(tokens[:, 8], state)  # type: ignore[operator]
     parts = torch.cat([first, rest, last[:, None]], dim=1)
     torch.testing.assert_close(parts, whole, rtol=1e-5, atol=1e-6)
+    feed = model.stream(len(tokens))  # type: ignore[operator]
+    streamed = torch.stack([feed(step) for step in tokens.unbind(1)], dim=1)
+    torch.testing.assert_close(streamed, whole, rtol=1e-5, atol=1e-6)

@@ -62,7 +62,14 @@ def _ours(problem: Problem) -> Iterator[Contestant]:
     yield _contestant("recurra.nn layer", problem, lambda x, state: layer(x, state), None)
     yield _contestant("recurra cell.scan", problem, lambda x, state: cell(x, state), None)
     yield _contestant("recurra cell.step", problem, lambda x, state: cell.step(x[0], state), cell.initial_state(1))
-    # The streaming call goes here once it exists: one more `yield _contestant("recurra streaming", ...)`.
+    stream = cell.stream()
+
+    def step(x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        if state is None:
+            stream.reset()
+        return stream.step(x[0]), stream
+
+    yield _contestant("recurra stream", problem, step, None)
 
 
 def _torchs(problem: Problem) -> list[Contestant]:

@@ -23,6 +23,10 @@ int64_t packed_size(const Problem& problem) {
   return Forward<T>(problem).packed_size();
 }
 template <class T>
+int num_units(const Problem& problem) {
+  return Scan<T>(problem).num_units;
+}
+template <class T>
 void pack(const Problem& problem) {
   Forward<T>(problem).pack_all();
 }
@@ -44,6 +48,7 @@ const Kernels kernels = {RECURRA_QUOTE(RECURRA_ISA),
                          {forward<float>, forward<double>},
                          {backward<float>, backward<double>},
                          {packed_size<float>, packed_size<double>},
+                         {num_units<float>, num_units<double>},
                          {pack<float>, pack<double>},
                          {activation<float>, activation<double>},
                          {linear_forward<float>, linear_forward<double>},

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, ClassVar, Self, cast
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from recurra.cells.checks import check_inputs, check_lengths, check_state, fits, require_positive
+from recurra.cells.streaming import Stream, StreamedCell
 from recurra.core.errors import ConfigError, did_you_mean
 from recurra.core.state import State, leaves
 from recurra.kernels import compiled, dispatch, fused, native, reference
@@ -235,6 +237,17 @@ class Cell(nn.Module, ABC):
         if batch_size == 0 or num_steps == 0:
             return xs.new_zeros(batch_size, num_steps, self.output_size), state
         return self._run(xs, state, lengths, reset, initial, noise=noise, reverse=reverse)
+
+    def stream(self, batch_size: int = 1) -> Stream:
+        """Take steps as the inputs come, of `batch_size` sequences: `scan` with as little as can be around it."""
+        return Stream(type(self).__name__, self.streamed(), self.initial_state, batch_size)
+
+    def streamed(self, zoneout: tuple[float, ...] = (), adds_input: bool = False) -> StreamedCell:
+        """What a `Stream` needs of this cell; `zoneout` is one probability a leaf of the state, or empty."""
+        scan = partial(self, noise=Noise(zoneout=zoneout)) if zoneout else self
+        return StreamedCell(
+            self, self.input_size, self.output_size, self.native_kernel, scan, zoneout, adds_input=adds_input
+        )
 
     def forward(
         self,

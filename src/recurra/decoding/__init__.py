@@ -1,6 +1,6 @@
-"""Floor 2: from a Stepper to tokens."""
+"""Floor 2: from a model, one step at a time, to tokens."""
 
 from recurra.decoding.sampling import SamplingConfig, adjust_logits, sample
-from recurra.decoding.stepper import Stepper
+from recurra.decoding.stepper import Feed, Stepper
 
-__all__ = ["SamplingConfig", "Stepper", "adjust_logits", "sample"]
+__all__ = ["Feed", "SamplingConfig", "Stepper", "adjust_logits", "sample"]

@@ -1,4 +1,4 @@
-"""Sampling from a Stepper: temperature, top-k, nucleus (top-p), repetition penalty; greedy at temperature 0."""
+"""Sampling, token by token: temperature, top-k, nucleus (top-p), repetition penalty; greedy at temperature 0."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from torch import Tensor
 
 from recurra.core.config import Config
 from recurra.core.errors import ConfigError
-from recurra.core.state import State
-from recurra.decoding.stepper import Stepper
+from recurra.decoding.stepper import Feed
 
 
 class SamplingConfig(Config):
@@ -55,11 +54,10 @@ def adjust_logits(logits: Tensor, seen: Tensor, config: SamplingConfig) -> Tenso
 
 @torch.no_grad()
 def sample(
-    model: Stepper,
+    feed: Feed,
     prompt: Sequence[int],
     config: SamplingConfig,
     *,
-    state: State | None = None,
     stop: int | None = None,
     never: Sequence[int] = (),
     device: torch.device | str = "cpu",
@@ -67,10 +65,9 @@ def sample(
     """Yield one new token after another for one prompt.
 
     Args:
-        model: in evaluation mode.
+        feed: the model in evaluation mode; goes on from where it stands.
         prompt: at least one token; fed first, not yielded.
         config: how to draw.
-        state: goes on from here.
         stop: a token that ends the text (not yielded).
         never: tokens that are never drawn, such as the unknown word.
         device: where the model is.
@@ -84,7 +81,7 @@ def sample(
     seen: Tensor | None = None
     logits = torch.empty(0)
     for token in prompt:
-        logits, state = model.step(torch.tensor([token], device=device), state)
+        logits = feed(torch.tensor([token], device=device))
         seen = torch.zeros_like(logits, dtype=torch.bool) if seen is None else seen
         seen[0, token] = True
     assert seen is not None, "the prompt is not empty"
@@ -100,4 +97,4 @@ def sample(
             return
         yield token
         seen[0, token] = True
-        logits, state = model.step(torch.tensor([token], device=device), state)
+        logits = feed(torch.tensor([token], device=device))

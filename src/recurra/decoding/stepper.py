@@ -1,12 +1,16 @@
-"""What a decoder asks of a model: one step from tokens and a state to scores and a state."""
+"""What a decoder asks of a model: one step from tokens to scores, with the state as a value or kept inside."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import Protocol, TypeAlias
 
 from torch import Tensor
 
 from recurra.core.state import State
+
+Feed: TypeAlias = Callable[[Tensor], Tensor]
+"""Feeds one token a row, (B,) int64, to a model that keeps its state, and gives the logits (B, V) for the next."""
 
 
 class Stepper(Protocol):

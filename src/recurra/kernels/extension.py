@@ -19,6 +19,7 @@ from recurra.core.state import State
 
 KINDS = {"rnn_tanh": 0, "rnn_relu": 1, "rnn_sigmoid": 2, "lstm": 3, "gru": 4, "gru_reset_before": 5}
 LSTM = KINDS["lstm"]
+WRONG_ROWS, CHANGED_WEIGHTS = 1, 2
 TYPES = (torch.float32, torch.float64)
 _NUM_GATES = (1, 1, 1, 4, 3, 3)
 _NORM_EPSILON = 1e-5
@@ -41,7 +42,7 @@ def _load() -> tuple[Any, str]:
         extension = importlib.import_module("recurra.kernels._native")
     except ImportError as error:
         return None, f"recurra's own kernels are not installed ({error})"
-    if tuple(extension.FIELDS) != _FIELDS:
+    if tuple(extension.FIELDS) != _FIELDS or not hasattr(extension, "Step"):
         return None, "recurra's own kernels were built from another version: install recurra anew"
     try:
         extension.isa()
@@ -357,6 +358,33 @@ def new_gradients(sizes: Sizes, inputs: Inputs, needed: Sequence[bool]) -> list[
     if needed[0]:
         found[0] = inputs.xs.new_empty(sizes.num_steps, sizes.batch_size, sizes.input_size).transpose(0, 1)
     return found
+
+
+def prepare_steps(layers: Sequence[tuple[Options, Inputs, Tensor, bool]], num_threads: int) -> tuple[Any, list[Inputs]]:
+    """One step of a stack, over and over: `run(address of x, its row stride, N, address of N rows)`.
+
+    It does nothing and returns `WRONG_ROWS` where a row is not there or is named twice, or `CHANGED_WEIGHTS` where some
+    numbers of the weights are not what they were, else 0.
+
+    Args:
+        layers: of each its options; its inputs, of which `xs` (B, 1, I) is memory for them, and `h` and `c` are the
+            states, which a step changes; memory (B, O) for its outputs, which is the next one's for its inputs; whether
+            the inputs are added to the outputs.
+        num_threads: how many at most.
+    Returns:
+        The step; what it reads and writes besides the outputs, to be kept for as long.
+    Raises:
+        ShapeError: as `prepare`.
+    """
+    described, kept = [], []
+    for options, given, ys, adds_input in layers:
+        sizes, inputs = prepare(options, given)
+        head = _head(options, sizes, inputs, num_threads, save=False)
+        fields = *head, *map(_address, (ys, inputs.h, inputs.c))
+        fields += (0,) * (len(_FIELDS) - len(fields))
+        described.append((fields, _numbers(options), adds_input))
+        kept.append(inputs)
+    return _extension.Step(kept[0].xs.dtype is torch.float64, described), kept
 
 
 def require() -> None:

@@ -75,8 +75,8 @@ def scan(
     options = Options(
         kernel.kind, kernel.coupled, reverse, seed is not None, probabilities[0], zoneout_c, kernel.cell_clip
     )
-    h, c = _pair(state)
-    h_initial, c_initial = (None, None) if reset is None else _pair(initial)
+    h, c = pair(state)
+    h_initial, c_initial = (None, None) if reset is None else pair(initial)
     if hidden_mask is not None:
         hidden_mask = hidden_mask.to(xs.dtype).expand_as(h)
     rest: Any = (h, c, h_initial, c_initial, hidden_mask, lengths, reset, seed)
@@ -85,7 +85,7 @@ def scan(
     return ys.transpose(0, 1), (after[0] if len(after) == 1 else tuple(after))
 
 
-def _pair(state: Any) -> tuple[Any, Any]:
+def pair(state: Any) -> tuple[Any, Any]:
     """h, and c or None."""
     h, c = state if isinstance(state, tuple) else (state, None)
     return h, c

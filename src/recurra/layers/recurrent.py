@@ -12,8 +12,9 @@ from torch.nn import functional as F
 
 from recurra.cells import NO_NOISE, Cell, CellConfig, LSTMConfig, Noise
 from recurra.cells.checks import check_inputs, check_state
+from recurra.cells.streaming import Stream
 from recurra.core.config import Config
-from recurra.core.errors import ShapeError
+from recurra.core.errors import ConfigError, ShapeError
 from recurra.core.sequences import Sequences
 from recurra.core.state import State, leaves, tree_map
 from recurra.kernels.dispatch import Path
@@ -138,6 +139,22 @@ class Recurrent(nn.Module):
         dropped = locked_dropout(hidden, dropout.output, self.training)
         return RecurrentOutput(inputs.with_data(dropped), tuple(states), hidden, outputs if return_all else None)
 
+    def stream(self, batch_size: int = 1) -> Stream:
+        """Take steps as the inputs come, of `batch_size` sequences, with as little as can be around the arithmetic.
+
+        Raises:
+            ConfigError: a bidirectional stack.
+        """
+        if self.config.bidirectional:
+            raise ConfigError(
+                "Recurrent(bidirectional=True) can't be streamed, as its backward direction starts from the end of the "
+                "row. Set bidirectional=False, or run whole rows."
+            )
+        cells = [self._cell(index) for index in range(len(self.cells))]
+        adds = [self.config.residual and cell.input_size == cell.output_size for cell in cells]
+        streamed = [cell.streamed(self._zoneout(cell), add) for cell, add in zip(cells, adds, strict=True)]
+        return Stream("Recurrent", streamed, self.initial_state, batch_size)
+
     @property
     def last_path(self) -> list[Path]:
         """Which kernel each layer and direction took in the last call, and why not a faster one."""
@@ -178,11 +195,7 @@ class Recurrent(nn.Module):
 
     def _noise(self, cell: Cell, xs: Tensor) -> Noise:
         """This call's noise for one cell; all masks come from torch's default generator."""
-        dropout = self.config.dropout
-        zoneout: float | tuple[float, ...] = 0.0
-        if dropout.zoneout_hidden or dropout.zoneout_cell:
-            others = len(list(leaves(cell.initial_state(0)))) - 1
-            zoneout = (dropout.zoneout_hidden, *[dropout.zoneout_cell] * others)
+        dropout, zoneout = self.config.dropout, self._zoneout(cell)
         if not self.training:
             return Noise(zoneout=zoneout) if zoneout else NO_NOISE
         hidden_mask = locked_mask(xs, cell.output_size, dropout.recurrent) if dropout.recurrent else None
@@ -190,7 +203,15 @@ class Recurrent(nn.Module):
         if dropout.weight:
             weight = cell.get_parameter("weight_hh")
             weight_mask = {"weight_hh": F.dropout(torch.ones_like(weight), dropout.weight)}
-        return Noise(hidden_mask, zoneout, weight_mask, training=True)
+        return Noise(hidden_mask, zoneout or 0.0, weight_mask, training=True)
+
+    def _zoneout(self, cell: Cell) -> tuple[float, ...]:
+        """One probability a leaf of the state; empty for none."""
+        dropout = self.config.dropout
+        if not dropout.zoneout_hidden and not dropout.zoneout_cell:
+            return ()
+        others = len(list(leaves(cell.initial_state(0)))) - 1
+        return (dropout.zoneout_hidden, *[dropout.zoneout_cell] * others)
 
     def _cell(self, index: int) -> Cell:
         return cast(Cell, self.cells[index])

@@ -16,6 +16,7 @@ from recurra.core.config import Config
 from recurra.core.errors import ConfigError
 from recurra.core.sequences import Sequences
 from recurra.core.state import State
+from recurra.decoding import Feed
 from recurra.layers import FullSoftmaxConfig, RecurrentOutput, SoftmaxConfig, TokenEncoder, TokenEncoderConfig
 
 
@@ -60,6 +61,17 @@ class LanguageModel(nn.Module):
         output = self(Sequences(tokens[:, None]), state)
         assert output.state is not None, "a language model has a state"
         return output.prediction[:, 0], output.state
+
+    def stream(self, batch_size: int = 1) -> Feed:
+        """`step` from the initial state on, with the state kept inside and little around the arithmetic."""
+        stream = self.encoder.recurrent.stream(batch_size)
+
+        def feed(tokens: Tensor) -> Tensor:
+            embedded = self.encoder.embedding(Sequences(tokens[:, None])).data[:, 0]
+            logits: Tensor = self.head(stream.step(embedded)[:, None])[:, 0]
+            return logits
+
+        return feed
 
     def layer_groups(self) -> list[list[nn.Parameter]]:
         """Parameters from the embedding to the softmax, for discriminative rates and unfreezing."""

@@ -140,7 +140,7 @@ class SavedModel:
         vocabulary = task.vocabulary
         never = [] if vocabulary.unk_index is None else [vocabulary.unk_index]
         drawn = sample(
-            self.model,  # type: ignore[arg-type]
+            self.model.stream(),  # type: ignore[operator]
             task.encode_prompt(prompt),
             config,
             stop=vocabulary.eos_index,
