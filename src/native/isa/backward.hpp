@@ -122,7 +122,7 @@ class Backward {
     auto each = [&](const Band& band, i64 depth, auto&& row) {
       for (i64 panel = 0; panel < band.template panels<T>(); panel++) {
         if (number++ % scan_.num_threads != index) continue;
-        pack_rows<T>(packed_, band, panel, panel + 1, depth, 0, depth, row);
+        pack_rows<T>(packed_, band, panel, panel + 1, depth, row);
       }
     };
     auto rows_of = [&](const Product& product, const T* weight, i64 size) {
@@ -248,7 +248,7 @@ class Backward {
 
   void multiply(T* target, i64 target_stride, const T* start, i64 start_stride, const Band& band, const Rows<T>& a,
                 i64 rows) const {
-    multiply_rows<T, T>(target, target_stride, start, start_stride, {packed_, a.size}, band, a, {}, rows);
+    multiply_rows<T, T>(target, target_stride, start, start_stride, band, {a, packed_ + band.offset}, {}, rows);
   }
 
   // dh before `step` of the rows active then: through the products (`step_columns`), past them, or to the initial state. Returns whether
@@ -465,7 +465,7 @@ class Backward {
       if (panel.size > kDirectRows || !is_job) {
         Band part = panel.band;
         part.offset = -panel.v0 * W * rows;  // into the thread's own buffer
-        pack_rows<T>(w.own.values, part, panel.index, panel.index + 1, rows, 0, rows, [&](i64 k) { return values + k * stride; });
+        pack_rows<T>(w.own.values, part, panel.index, panel.index + 1, rows, [&](i64 k) { return values + k * stride; });
         b = w.own.values;
         stride = panel.vectors * W;
       }

@@ -8,7 +8,7 @@
 namespace recurra {
 namespace RECURRA_ISA {
 
-// The weights of a scan's products, packed; where a product of x and one of h fill the same columns they are one.
+// The weights of a scan's products, packed.
 template <class T>
 struct Weights {
   Bands<T> input, hidden, inner, projection;
@@ -17,21 +17,14 @@ struct Weights {
   static Weights of(const Scan<T>& scan, int unit) {
     const Layout& l = scan.layout;
     Weights w;
-    if (l.is_merged()) {
-      w.hidden = Bands<T>::of(scan, l.hidden, scan.I + scan.O, 0, unit);
-      w.input = w.hidden;
-      w.size = w.hidden.size;
-    } else {
-      w.input = Bands<T>::of(scan, l.input, scan.I, 0, unit);
-      w.hidden = Bands<T>::of(scan, l.hidden, scan.O, w.input.size, unit);
-      w.size = w.input.size + w.hidden.size;
-    }
+    w.input = Bands<T>::of(scan, l.input, scan.I, 0, unit);
+    w.hidden = Bands<T>::of(scan, l.hidden, scan.O, w.input.size, unit);
+    w.size = w.input.size + w.hidden.size;
     if (l.before) {
       w.inner = Bands<T>::of(scan, l.inner, scan.H, w.size, unit);
       w.size += w.inner.size;
     }
     if (l.projected) {
-      w.projection.depth = scan.H;
       w.projection.per_unit = 1;
       w.projection.bands[0] = {0, scan.O, w.size};
       w.projection.size = w.projection.bands[0].template vectors<T>() * kLanes<T> * scan.H;
@@ -149,27 +142,27 @@ class Forward {
     i64 number = 0;
     for (int unit = 0; unit < scan_.num_units; unit++) {
       const Weights<T> w = Weights<T>::of(scan_, unit);
-      auto each = [&](const Bands<T>& bands, const Product& product, const T* weight, i64 k0, i64 depth) {
+      auto each = [&](const Bands<T>& bands, const Product& product, const T* weight, i64 depth) {
         for (int i = 0; i < bands.per_unit; i++) {
           const Band& band = bands.bands[i];
           for (i64 panel = 0; panel < band.template panels<T>(); panel++) {
             if (number++ % step != index) continue;
-            pack_columns<T>(packed, band, panel, panel + 1, bands.depth, k0, depth, [&](i64 column) {
+            pack_columns<T>(packed, band, panel, panel + 1, depth, [&](i64 column) {
               const i64 gate = column / scan_.H - product.begin;
               return weight + (product.gates[gate] * scan_.H + column % scan_.H) * depth;
             });
           }
         }
       };
-      each(w.input, l.input, ih, 0, scan_.I);
-      each(w.hidden, l.hidden, hh, l.is_merged() ? scan_.I : 0, scan_.O);
-      if (l.before) each(w.inner, l.inner, hh, 0, scan_.H);
+      each(w.input, l.input, ih, scan_.I);
+      each(w.hidden, l.hidden, hh, scan_.O);
+      if (l.before) each(w.inner, l.inner, hh, scan_.H);
     }
     if (l.projected) {
       const Weights<T> w = Weights<T>::of(scan_, 0);
       for (i64 panel = 0; panel < w.projection.bands[0].template panels<T>(); panel++) {
         if (number++ % step != index) continue;
-        pack_columns<T>(packed, w.projection.bands[0], panel, panel + 1, scan_.H, 0, scan_.H,
+        pack_columns<T>(packed, w.projection.bands[0], panel, panel + 1, scan_.H,
                         [&](i64 column) { return hr + column * scan_.H; });
       }
     }
@@ -295,19 +288,21 @@ class Forward {
     return {w.own.entering, O, O};
   }
 
+  // products = start + first . weights (+ second . those in `also`, which fill the same columns)
   template <class S>
-  void multiply(const Bands<T>& bands, const S* packed, i64 skip, T* products, const T* start, i64 start_stride,
-                const Rows<T>& first, const Rows<T>& second, i64 rows) {
+  void multiply(const Worker<S>& w, const Bands<T>& bands, T* products, const T* start, i64 start_stride,
+                const Rows<T>& first, i64 rows, const Bands<T>* also = nullptr, const Rows<T>& second = {}) {
     for (int i = 0; i < bands.per_unit; i++) {
-      multiply_rows<T, S>(products, scan_.columns, start, start_stride, {packed, bands.depth, skip}, bands.bands[i], first,
-                       second, rows);
+      const S* others = also ? w.packed + also->bands[i].offset : nullptr;
+      multiply_rows<T, S>(products, scan_.columns, start, start_stride, bands.bands[i],
+                          {first, w.packed + bands.bands[i].offset}, {second, others}, rows);
     }
   }
 
   template <class S>
   void multiply_chunk(const Worker<S>& w, const Group& group, i64 begin, i64 end, T* products) {
     const Rows<T> x = x_rows(w, group, begin, end);
-    multiply(w.weights.input, w.packed, 0, products, bias_, 0, x, {}, group.starts[end] - group.starts[begin]);
+    multiply(w, w.weights.input, products, bias_, 0, x, group.starts[end] - group.starts[begin]);
   }
 
   template <class S>
@@ -316,18 +311,20 @@ class Forward {
     const i64 rows = group.active(step), columns = scan_.columns;
     if (!is_chunked()) {
       const Rows<T> x = x_rows(w, group, step, step + 1);
-      if (l.is_merged()) return multiply(w.weights.hidden, w.packed, 0, products, bias_, 0, x, entering, rows);
-      multiply(w.weights.input, w.packed, 0, products, bias_, 0, x, {}, rows);
+      if (l.is_merged()) {
+        return multiply(w, w.weights.input, products, bias_, 0, x, rows, &w.weights.hidden, entering);
+      }
+      multiply(w, w.weights.input, products, bias_, 0, x, rows);
     }
     if (l.hidden.begin >= l.input.end) {
-      return multiply(w.weights.hidden, w.packed, 0, products, bias_, 0, entering, {}, rows);
+      return multiply(w, w.weights.hidden, products, bias_, 0, entering, rows);
     }
     // Columns of h alone start from their bias.
     for (int gate = l.input.end; gate < l.hidden.end; gate++) {
       const i64 j = gate * scan_.H + scan_.unit_begin(w.unit), size = scan_.unit_end(w.unit) - scan_.unit_begin(w.unit);
       for (i64 r = 0; r < rows; r++) copy(products + r * columns + j, bias_ + j, size);
     }
-    multiply(w.weights.hidden, w.packed, l.is_merged() ? scan_.I : 0, products, products, columns, entering, {}, rows);
+    multiply(w, w.weights.hidden, products, products, columns, entering, rows);
   }
 
   // The second product of a GRU that resets before it, and what follows.
@@ -336,8 +333,8 @@ class Forward {
              const Cell<T>& cell) {
     const i64 H = scan_.H, rows = group.active(step);
     const bool adds = !scan_.layout.norm;
-    multiply(w.weights.inner, w.packed, 0, products, adds ? products : bias_, adds ? scan_.columns : 0,
-             {hidden_rows(w, group, step), H, H}, {}, rows);
+    multiply(w, w.weights.inner, products, adds ? products : bias_, adds ? scan_.columns : 0,
+             {hidden_rows(w, group, step), H, H}, rows);
     for (i64 r = 0; r < rows; r++) {
       const i64 b = scan_.row(group, r);
       cell.renew(row_at(w, group, step, r, b, products, cells, entering));
@@ -347,8 +344,9 @@ class Forward {
   template <class S>
   void project(const Worker<S>& w, const Group& group, i64 step) {
     const i64 H = scan_.H, O = scan_.O, rows = group.active(step);
-    multiply_rows<T, S>(w.own.projected, O, scan_.zeros, 0, {w.packed, H}, w.weights.projection.bands[0],
-                     {hidden_rows(w, group, step), H, H}, {}, rows);
+    const Band& band = w.weights.projection.bands[0];
+    multiply_rows<T, S>(w.own.projected, O, scan_.zeros, 0, band,
+                        {{hidden_rows(w, group, step), H, H}, w.packed + band.offset}, {}, rows);
     for (i64 r = 0; r < rows; r++) {
       const i64 b = scan_.row(group, r);
       const auto keep = scan_.keep(b, step, 0);

@@ -1,7 +1,7 @@
 // The linear recurrence h_t = a_t h_{t-1} + b_t, real or complex, channel by channel: bound by memory alone.
 //
-// A thread goes through the steps of a row with all its channels at once, so that it reads and writes memory straight on;
-// the state waits in L1. To keep a few channels in registers and take the others later would be up to twice as slow.
+// A thread goes through the steps of a row with all its channels at once, so that it reads and writes memory straight
+// on; the state waits in L1. Keeping a few channels in registers and taking the others later took up to twice the time.
 #pragma once
 
 #include "../threads.hpp"
@@ -65,9 +65,9 @@ RECURRA_INLINE void stream(T* target, Vec<T> value) {
 // Values of a row's channels that wait for the next step: of one vector in a register, else in L1.
 template <class T, bool kFull>
 struct OneVector {
-  OneVector(i64 width, bool) : width_(static_cast<int>(width)) {}
+  explicit OneVector(i64 width) : width_(static_cast<int>(width)) {}
   template <class F>
-  RECURRA_INLINE void each(F&& function) {
+  RECURRA_INLINE void each(bool, F&& function) {
     function(i64{0}, width_, std::bool_constant<kFull>{}, value_);
   }
 
@@ -77,17 +77,17 @@ struct OneVector {
 };
 template <class T, i64 kMost>
 struct ManyVectors {
+  explicit ManyVectors(i64 width) : width_(width) {}
   // `down`: from the last channel to the first, for rows that run from their last step to their first. Caches fetch
   // ahead of a walk through memory only where it keeps its direction.
-  ManyVectors(i64 width, bool down) : width_(width), down_(down) {}
   template <class F>
-  RECURRA_INLINE void each(F&& function) {
+  RECURRA_INLINE void each(bool down, F&& function) {
     const auto one = [&](i64 j, int n, auto full) RECURRA_LAMBDA {
       Vec<T> value = load(values_ + j);
       function(j, n, full, value);
       store(values_ + j, value);
     };
-    if (!down_) return for_vectors<T>(0, width_, one);
+    if (!down) return for_vectors<T>(0, width_, one);
     const i64 rest = width_ % kLanes<T>;
     if (rest > 0) one(width_ - rest, static_cast<int>(rest), std::false_type{});
     for (i64 j = width_ - rest - kLanes<T>; j >= 0; j -= kLanes<T>) one(j, kLanes<T>, std::true_type{});
@@ -96,7 +96,6 @@ struct ManyVectors {
  private:
   alignas(64) T values_[kMost];
   i64 width_;
-  bool down_;
 };
 
 template <class T, bool kComplex>
@@ -116,7 +115,7 @@ class Linear {
 
  private:
   using N = Numbers<T, kComplex>;
-  static constexpr i64 kUnit = 64 / sizeof(T);  // scalars of a cache line, by which threads part the channels of all rows
+  static constexpr i64 kUnit = 64 / sizeof(T);  // scalars of a cache line: threads part all channels by these
   static constexpr i64 kBlock = 2048;           // scalars of a step that are taken at once, at most
   static constexpr i64 kSmall = 4096;           // cache lines that are not worth a second thread
   static constexpr i64 kLarge = 8 << 20;        // bytes of an output that a cache will not keep
@@ -155,7 +154,7 @@ class Linear {
 
   template <class Values>
   void forward(const Part& part) const {
-    Values h(part.width, down_);
+    Values h(part.width);
     const bool streams = streams_;
     fill(h, of_row(p_.h0, part));
     for (i64 step = 0; step < part.length; step++) {
@@ -164,7 +163,7 @@ class Linear {
       const T* a = of_step(p_.a, p_.a_b, p_.a_t, t, part);
       const T* x = of_step(p_.b, p_.b_b, p_.b_t, t, part);
       T* target = of_step(p_.h, t, part);
-      h.each([&](i64 j, int n, auto full, Vec<T>& value) RECURRA_LAMBDA {
+      h.each(down_, [&](i64 j, int n, auto full, Vec<T>& value) RECURRA_LAMBDA {
         constexpr bool kFull = decltype(full)::value;
         value = N::multiply_add(load_part<kFull>(a + j, n), value, load_part<kFull>(x + j, n));
         put<kFull>(target + j, value, n, streams);
@@ -176,7 +175,7 @@ class Linear {
 
   template <class Values>
   void backward(const Part& part) const {
-    Values g(part.width, down_);
+    Values g(part.width);
     alignas(64) T zeros[kBlock];
     clear(zeros, part.width);
     fill(g, of_row(p_.dh_T, part));
@@ -194,7 +193,7 @@ class Linear {
       if (!before) before = zeros;
       T* db = p_.db ? of_step(p_.db, t, part) : nullptr;
       T* da = !p_.da ? nullptr : p_.da_t ? of_step(p_.da, t, part) : of_row(p_.da, part);
-      g.each([&](i64 j, int n, auto full, Vec<T>& value) RECURRA_LAMBDA {
+      g.each(down_, [&](i64 j, int n, auto full, Vec<T>& value) RECURRA_LAMBDA {
         constexpr bool kFull = decltype(full)::value;
         value += load_part<kFull>(dh + j, n);
         if (db) put<kFull>(db + j, value, n, streams);
@@ -249,20 +248,20 @@ class Linear {
   }
   template <class Values>
   static void fill(Values& values, const T* source) {
-    values.each([&](i64 j, int n, auto full, Vec<T>& value) RECURRA_LAMBDA {
+    values.each(false, [&](i64 j, int n, auto full, Vec<T>& value) RECURRA_LAMBDA {
       value = source ? load_part<decltype(full)::value>(source + j, n) : Vec<T>{};
     });
   }
   template <class Values>
   static void write(T* target, Values& values) {
     if (!target) return;
-    values.each([&](i64 j, int n, auto full, Vec<T>& value) RECURRA_LAMBDA {
+    values.each(false, [&](i64 j, int n, auto full, Vec<T>& value) RECURRA_LAMBDA {
       store_part<decltype(full)::value>(target + j, value, n);
     });
   }
   template <class Values>
   static void add(T* target, Values& values) {
-    values.each([&](i64 j, int n, auto full, Vec<T>& value) RECURRA_LAMBDA {
+    values.each(false, [&](i64 j, int n, auto full, Vec<T>& value) RECURRA_LAMBDA {
       constexpr bool kFull = decltype(full)::value;
       store_part<kFull>(target + j, load_part<kFull>(target + j, n) + value, n);
     });

@@ -70,22 +70,31 @@ RECURRA_INLINE void add_products(Vec<T>* sums, F&& vector, G&& number) {
   }
 }
 
-// target[r][columns] = start[r][columns] + a[r] . panel, with a's columns in two parts, first then second. `ahead`: how
-// many numbers further on the panel's next part stands that is to be fetched, 0 for none.
+// Rows of numbers, and the packed weights that they are multiplied with, stored as S.
+template <class T, class S>
+struct Factor {
+  Rows<T> rows;
+  const S* weights = nullptr;
+};
+
+// target[r][columns] = start[r][columns] + first . its panel + second . its panel. `ahead`: how many numbers further on
+// the panels' next parts stand that are to be fetched, 0 for none.
 template <class T, class S, int kVectors, int kRows>
 __attribute__((noinline)) void block(T* RECURRA_RESTRICT target, i64 target_stride, const T* start, i64 start_stride,
-                                     const S* RECURRA_RESTRICT panel, Rows<T> first, Rows<T> second, int tail,
-                                     i64 ahead) {
+                                     Factor<T, S> first, Factor<T, S> second, int tail, i64 ahead) {
   constexpr int W = kLanes<T>;
   Vec<T> sums[kRows * kVectors];
   load_block<T, kVectors, kRows>(sums, start, start_stride, tail);
-  auto multiply = [&](const Rows<T>& a) RECURRA_LAMBDA {
+  auto multiply = [&](const Factor<T, S>& factor) RECURRA_LAMBDA {
+    const Rows<T> a = factor.rows;
+    const S* RECURRA_RESTRICT panel = factor.weights;
     i64 k = 0;
     if constexpr (kRows * kVectors <= 4) {
-      // Too few sums to hide the latency of an addition: two of each.
+      // Too few sums to hide the latency of an addition: two of each. What is multiplied once is fetched early.
       Vec<T> others[kRows * kVectors];
       unroll<kRows * kVectors>([&](auto i) RECURRA_LAMBDA { others[i] = Vec<T>{}; });
       for (; k + 2 <= a.size; k += 2) {
+        fetch<2 * kVectors>(panel + 16 * kVectors * W, W);
         unroll<kRows>([&](auto r) RECURRA_LAMBDA {
           const T x = a.data[r * a.stride + k], z = a.data[r * a.stride + k + 1];
           unroll<kVectors>([&](auto v) RECURRA_LAMBDA {
@@ -98,9 +107,7 @@ __attribute__((noinline)) void block(T* RECURRA_RESTRICT target, i64 target_stri
       unroll<kRows * kVectors>([&](auto i) RECURRA_LAMBDA { sums[i] += others[i]; });
     }
     for (; k < a.size; k++) {
-      if (ahead != 0) {
-        unroll<kVectors>([&](auto v) RECURRA_LAMBDA { __builtin_prefetch(panel + ahead + v * W); });
-      }
+      if (ahead != 0) fetch<kVectors>(panel + ahead, W);
       add_products<T, kVectors, kRows>(
           sums, [&](auto v) RECURRA_LAMBDA { return load_weights<T>(panel + v * W); },
           [&](auto r) RECURRA_LAMBDA { return a.data[r * a.stride + k]; });
@@ -132,7 +139,7 @@ __attribute__((noinline)) void outer_block(T* RECURRA_RESTRICT target, i64 targe
 // S is what the weights are stored as.
 template <class T, class S>
 struct Blocks {
-  using Block = void (*)(T*, i64, const T*, i64, const S*, Rows<T>, Rows<T>, int, i64);
+  using Block = void (*)(T*, i64, const T*, i64, Factor<T, S>, Factor<T, S>, int, i64);
   Block block[kPanelVectors][kMaxBlockRows] = {};
 
   constexpr Blocks() {
@@ -197,41 +204,38 @@ T dot(const T* a, const T* b, i64 size) {
   return sum<T>(sums[0] + sums[1]);
 }
 
-// Packed weights of a band's columns: `depth` numbers a column, of which a product uses those from `skip` on.
-template <class S>
-struct Packed {
-  const S* data;
-  i64 depth;
-  i64 skip = 0;
-};
-
-// target[r][begin..end) = start + (first, second) . weights for `rows` rows.
+// target[r][begin..end) = start + first . its weights + second . its weights, for `rows` rows. The weights are packed for
+// these columns.
 template <class T, class S>
-void multiply_rows(T* target, i64 target_stride, const T* start, i64 start_stride, Packed<S> packed, const Band& band,
-                   Rows<T> first, Rows<T> second, i64 rows) {
+void multiply_rows(T* target, i64 target_stride, const T* start, i64 start_stride, const Band& band, Factor<T, S> first,
+                   Factor<T, S> second, i64 rows) {
   constexpr int W = kLanes<T>;
-  const i64 depth = first.size + second.size;
+  const i64 depth = first.rows.size + second.rows.size;
   // Weights too many for the second-level cache are fetched a slice ahead.
-  const bool is_far = band.vectors<T>() * kLanes<T> * depth * static_cast<i64>(sizeof(S)) > kNearBytes;
+  const bool is_far = band.vectors<T>() * W * depth * static_cast<i64>(sizeof(S)) > kNearBytes;
   for (i64 p = 0; p < band.panels<T>(); p++) {
     const i64 v0 = band.first<T>(p), vectors = band.first<T>(p + 1) - v0, column = band.begin + v0 * W;
     const int tail = static_cast<int>(min(W, band.end - column - (vectors - 1) * W));
-    const S* panel = packed.data + band.offset + v0 * W * packed.depth + packed.skip * vectors * W;
     const i64 num_blocks = divide_up(rows, kBlockRows[vectors]);
     const i64 few = rows / num_blocks, longer = rows % num_blocks;  // blocks of few rows, the first of few + 1
     const i64 slice = num_blocks == 1 ? max(depth, 1) : kPanelBytes / (vectors * kVectorBytes);
     const i64 ahead = num_blocks > 1 && is_far ? slice * vectors * W : 0;
     const T* from = start + column;
     i64 from_stride = start_stride;
+    // A factor's part of the numbers k..stop of both, for the rows from r0 on.
+    auto part = [&](const Factor<T, S>& factor, i64 before, i64 k, i64 stop, i64 r0) RECURRA_LAMBDA {
+      const Rows<T>& a = factor.rows;
+      const i64 low = max(k - before, 0), high = max(min(stop - before, a.size), low);
+      return Factor<T, S>{{a.data + r0 * a.stride + low, a.stride, high - low},
+                          factor.weights + (v0 * a.size + low * vectors) * W};
+    };
     for (i64 k = 0; k < depth; k += slice) {
-      const i64 stop = min(k + slice, depth), middle = max(k, min(stop, first.size));
+      const i64 stop = min(k + slice, depth);
       for (i64 b = 0, r0 = 0, r1 = 0; b < num_blocks; b++, r0 = r1) {
         r1 = r0 + few + (b < longer);
-        const Rows<T> left{first.data + r0 * first.stride + k, first.stride, middle - k};
-        const Rows<T> right{second.data + r0 * second.stride + (middle - first.size), second.stride, stop - middle};
-        kBlocks<T, S>.block[vectors - 1][r1 - r0 - 1](target + r0 * target_stride + column, target_stride,
-                                                   from + r0 * from_stride, from_stride, panel + k * vectors * W,
-                                                   left, right, tail, ahead);
+        kBlocks<T, S>.block[vectors - 1][r1 - r0 - 1](
+            target + r0 * target_stride + column, target_stride, from + r0 * from_stride, from_stride,
+            part(first, 0, k, stop, r0), part(second, first.rows.size, k, stop, r0), tail, ahead);
       }
       from = target + column;
       from_stride = target_stride;
@@ -241,14 +245,13 @@ void multiply_rows(T* target, i64 target_stride, const T* start, i64 start_strid
 
 // ---- packing -------------------------------------------------------------------------------------------------------
 
-// The weights of columns begin..end: row(column) points to the `depth` numbers of a column. They become numbers
-// k0..k0+depth of `total` for each column of the panels.
+// The weights of some panels' columns: row(column) points to the `depth` numbers of a column.
 template <class T, class F>
-void pack_columns(T* packed, const Band& band, i64 panel_begin, i64 panel_end, i64 total, i64 k0, i64 depth, F&& row) {
+void pack_columns(T* packed, const Band& band, i64 panel_begin, i64 panel_end, i64 depth, F&& row) {
   constexpr int W = kLanes<T>;
   for (i64 p = panel_begin; p < panel_end; p++) {
     const i64 v0 = band.first<T>(p), vectors = band.first<T>(p + 1) - v0;
-    T* panel = packed + band.offset + v0 * W * total + k0 * vectors * W;
+    T* panel = packed + band.offset + v0 * W * depth;
     for (i64 v = 0; v < vectors; v++) {
       const i64 column = band.begin + (v0 + v) * W;
       const i64 count = min(W, band.end - column);
@@ -276,12 +279,12 @@ void pack_columns(T* packed, const Band& band, i64 panel_begin, i64 panel_end, i
 
 // The same where the numbers of one k stand side by side: row(k) points to columns 0.. of k.
 template <class T, class F>
-void pack_rows(T* packed, const Band& band, i64 panel_begin, i64 panel_end, i64 total, i64 k0, i64 depth, F&& row) {
+void pack_rows(T* packed, const Band& band, i64 panel_begin, i64 panel_end, i64 depth, F&& row) {
   constexpr int W = kLanes<T>;
   for (i64 p = panel_begin; p < panel_end; p++) {
     const i64 v0 = band.first<T>(p), vectors = band.first<T>(p + 1) - v0;
     const i64 column = band.begin + v0 * W, width = min(vectors * W, band.end - column);
-    T* target = packed + band.offset + v0 * W * total + k0 * vectors * W;
+    T* target = packed + band.offset + v0 * W * depth;
     for (i64 k = 0; k < depth; k++, target += vectors * W) {
       copy(target, row(k) + column, width);
       if (width < vectors * W) clear(target + width, vectors * W - width);

@@ -238,7 +238,6 @@ struct Scan {
 // The bands of one product, for each thread that shares the units: one over all its columns, or one a gate.
 template <class T>
 struct Bands {
-  i64 depth = 0;      // numbers a column
   i64 size = 0;       // packed numbers in all
   int per_unit = 0;   // bands of a thread
   Band bands[4];      // of the thread asked for
@@ -246,7 +245,6 @@ struct Bands {
   // Columns of `product`, in numbers.
   static Bands of(const Scan<T>& scan, const Product& product, i64 depth, i64 offset, int unit) {
     Bands result;
-    result.depth = depth;
     for (int u = 0; u < scan.num_units; u++) {
       const i64 begin = scan.unit_begin(u), end = scan.unit_end(u);
       const int count = scan.num_units == 1 ? 1 : product.size();
