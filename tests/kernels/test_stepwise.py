@@ -423,7 +423,7 @@ def test_what_torch_cant_compile_runs_by_the_loop(monkeypatch: pytest.MonkeyPatc
     def refuse(*arguments: Any, **options: Any) -> None:
         raise RuntimeError("No working C++ compiler found\nand more")
 
-    monkeypatch.setattr(torch, "compile", lambda *arguments, **options: refuse)
+    monkeypatch.setattr(torch._inductor, "compile", refuse)
     cell = make("lstm").compile_step()
     cell.scan(given(cell)[0])
     assert cell.last_path.name == "reference"
@@ -431,14 +431,10 @@ def test_what_torch_cant_compile_runs_by_the_loop(monkeypatch: pytest.MonkeyPatc
 
 
 def test_what_torch_compiles_wrongly_runs_by_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    def compile_wrongly(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
-        def run(*groups: Any, compiling: bool) -> Any:
-            ys, after, saved = function(*groups)
-            return ys * 1.01, after, saved
+    def compile_wrongly(graph: torch.fx.GraphModule, *arguments: Any, **options: Any) -> Callable[..., Any]:
+        return lambda *inputs: [output * 1.01 for output in graph(*inputs)]
 
-        return run
-
-    monkeypatch.setattr(torch, "compile", compile_wrongly)
+    monkeypatch.setattr(torch._inductor, "compile", compile_wrongly)
     cell = make("lstm").compile_step()
     with torch.no_grad():
         cell.scan(given(cell)[0])
@@ -452,12 +448,13 @@ needs_compiler = pytest.mark.skipif(not (shutil.which("g++") or shutil.which("cl
 def test_a_compiled_step_takes_any_number_of_rows_and_steps() -> None:
     cell = make("lstm", torch.float32)
     twin = copy.deepcopy(cell).compile_step()
-    for num_rows, num_steps in ((4, 6), (9, 3)):
+    for num_rows, num_steps in ((4, 6), (9, 3), (4, 4), (4, 5)):
         xs = torch.randn(num_rows, num_steps, I)
         with torch.inference_mode():
             found, wanted = twin.scan(xs), cell.scan(xs)
         assert twin.last_path.name == "compiled", twin.last_path
         assert_same([found[0], *found[1]], [wanted[0], *wanted[1]], 1e-5)
+    torch.compiler.reset()  # what was compiled is gone, and is to be made in the same way
 
 
 @pytest.mark.slow

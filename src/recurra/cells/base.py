@@ -69,7 +69,7 @@ class Cell(nn.Module, ABC):
                 h = 0.9 * state + 0.1 * torch.tanh(x @ self.weight_ih.T)
                 return h, h
 
-    `compile_step` makes its scans several times faster, where there is a C++ compiler.
+    `compile_step` makes its scans faster, where there is a C++ compiler.
 
     The built-in cells split `step` into `project`, the input product of all steps at once, and `recur`, which takes
     the recurrent dropout as well.
@@ -157,7 +157,7 @@ class Cell(nn.Module, ABC):
         return twin
 
     def compile_step(self) -> Self:
-        """Run scans that no kernel can do by a form of `step` that torch compiles: same numbers, several times faster.
+        """Run scans that no kernel can do by a form of `step` that torch compiles: the same numbers, faster.
 
         The first scan with gradients and the first one without take ten to thirty seconds each, one row alone as long
         again; then B and T may vary. Padding, resets and zoneout are compiled when they first occur. It takes a C++
@@ -238,9 +238,16 @@ class Cell(nn.Module, ABC):
             return xs.new_zeros(batch_size, num_steps, self.output_size), state
         return self._run(xs, state, lengths, reset, initial, noise=noise, reverse=reverse)
 
-    def stream(self, batch_size: int = 1) -> Stream:
-        """Take steps as the inputs come, of `batch_size` sequences: `scan` with as little as can be around it."""
-        return Stream(type(self).__name__, self.streamed(), self.initial_state, batch_size)
+    def stream(self, batch_size: int = 1, *, bfloat16: bool = False) -> Stream:
+        """Take steps as the inputs come, of `batch_size` sequences: `scan` with as little as can be around it.
+
+        Args:
+            batch_size: how many sequences.
+            bfloat16: keep the matrices in half the memory; see `Stream`.
+        Raises:
+            ConfigError: no whole number of at least 1 as `batch_size`, or `bfloat16` where it can't be had.
+        """
+        return Stream(type(self).__name__, self.streamed(), self.initial_state, batch_size, bfloat16)
 
     def streamed(self, zoneout: tuple[float, ...] = (), adds_input: bool = False) -> StreamedCell:
         """What a `Stream` needs of this cell; `zoneout` is one probability a leaf of the state, or empty."""

@@ -11,7 +11,6 @@ import itertools
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
 from types import FunctionType, MethodType
 from typing import Any, NamedTuple
 
@@ -150,30 +149,27 @@ class Program:
         """Compile for one row, or for any number of rows, and compare with the stages as they are."""
         if not self._compiler:
             return self._as_traced
-        # Sizes that are no weight's: torch takes axes that happen to agree for the same.
-        taken = {size for value in (*weights, *inputs, *state) for size in value.shape}
-        sizes = [prime for prime in _PRIMES if prime not in taken]
-        forward, backward = self._compiled(len(inputs), len(state), one_row)
-        with warnings.catch_warnings():
-            # What torch's compiler warns of is not the user's to mend.
-            warnings.simplefilter("ignore")
-            try:
-                # The second pair of sizes shows whether the first was taken for fixed.
-                for num_steps, num_rows in (sizes[:2], sizes[2:4]):
-                    given = weights, *_sample(inputs, state, num_steps, 1 if one_row else num_rows)
-                    found = self._try(Ready(forward, backward), *given)
-                    if not _same(found, self._try(self._as_traced, *given)):
-                        return "torch compiled the step to something else"
-            except Exception as error:
-                return f"torch can't compile the step: {first_line(error)}"
-        return Ready(forward.compiled, backward.compiled)
-
-    def _compiled(self, num_inputs: int, num_leaves: int, one_row: bool) -> tuple[_Compiled, _Compiled]:
         shared = {value.name for stage in self.stages.stages.values() for value in stage.outputs if value.axis is None}
-        saved = [() if name in shared else (0, 1) for name in self.stages.saved]
-        inputs, leaves = [(0, 1)] * num_inputs, [(0,)] * num_leaves
-        forward = _Compiled(self.forward, [[], inputs, leaves], one_row)
-        return forward, _Compiled(self.backward, [[], inputs, saved, [(0, 1)], leaves], one_row)
+        saved = ["" if name in shared else "TB" for name in self.stages.saved]
+        all_inputs, all_leaves, floats = (
+            ["TB"] * len(inputs),
+            ["B"] * len(state),
+            sum(map(bool, self.stages.grad_state)),
+        )
+        ready = Ready(
+            _Compiled(self.forward, [[""] * len(weights), all_inputs, all_leaves], one_row),
+            _Compiled(self.backward, [[""] * len(weights), all_inputs, saved, ["TB"], ["B"] * floats], one_row),
+        )
+        try:
+            # The second pair of sizes shows whether the first was taken for fixed.
+            for sizes in ((6, 5), (9, 7)):
+                given = weights, *_sample(inputs, state, sizes[0], 1 if one_row else sizes[1])
+                if not _same(self._try(ready, *given), self._try(self._as_traced, *given)):
+                    return "torch compiled the step to something else"
+        except Exception as error:
+            # Dynamo wraps what its backend raises.
+            return f"torch can't compile the step: {first_line(getattr(error, 'inner_exception', error))}"
+        return ready
 
 
 _Forward = tuple[Tensor, list[Tensor], list[Tensor]]
@@ -188,30 +184,70 @@ class Ready(NamedTuple):
 
 
 class _Compiled:
-    """A method compiled at its first call.
+    """A method that is compiled when it is first called.
+
+    Torch's guards are left out, as its inputs differ in T and B only.
 
     Args:
         method: of a program; it takes groups of tensors.
-        axes: for each group and tensor, the axes whose size may vary (T and B); none for the weights.
+        axes: for each group and tensor, which axes come first: "TB", "B" or none.
         one_row: B is 1 for good, which torch can't leave open.
     """
 
-    def __init__(self, method: Any, axes: Sequence[Sequence[tuple[int, ...]]], one_row: bool) -> None:
+    def __init__(self, method: Any, axes: Sequence[Sequence[str]], one_row: bool) -> None:
         self._axes, self._one_row = axes, one_row
         # Torch counts how often one code object is compiled, and gives up: each method gets its own.
         code = method.__func__.__code__.replace(co_name=f"{method.__name__}_{next(_numbers)}")
         function = FunctionType(code, method.__func__.__globals__, code.co_name, method.__func__.__defaults__)
-        options: dict[str, Any] = {"cpp_wrapper": True, "guard_filter_fn": lambda guards: [False] * len(guards)}
-        whole = torch.compile(MethodType(function, method.__self__), fullgraph=True, options=options)
-        self.compiled: Callable[..., Any] = partial(whole, compiling=True)
+        options: dict[str, Any] = {"guard_filter_fn": lambda guards: [False] * len(guards)}
+        own = MethodType(function, method.__self__)
+        self._run = torch.compile(own, fullgraph=True, backend=self._compile, options=options)
+        self._may_compile = self._is_compiled = False
 
     def __call__(self, *groups: Group) -> Any:
-        for group, group_axes in zip(groups, self._axes, strict=True):
-            for value, axes in zip(group, group_axes, strict=False):
-                for axis in axes[:-1] if self._one_row else axes:
-                    torch._dynamo.mark_dynamic(value, axis)
-        with torch._dynamo.config.patch(capture_scalar_outputs=True):
-            return self.compiled(*groups)
+        if self._is_compiled:
+            try:
+                return self._run(*groups, compiling=True)
+            except Exception:
+                if self._is_compiled:
+                    raise
+        with torch.inference_mode(False), torch.no_grad(), warnings.catch_warnings():
+            # What torch's compiler warns of is not the user's to mend.
+            warnings.simplefilter("ignore")
+            self._warm_up(groups)
+        return self._run(*groups, compiling=True)
+
+    def _warm_up(self, groups: Sequence[Group]) -> None:
+        """Compile on values of the same kinds, with sizes that are no others': torch takes equal sizes for the same."""
+        taken = {size for group in groups for value in group for size in value.shape}
+        num_steps, num_rows = [prime for prime in _PRIMES if prime not in taken][:2]
+        num_rows = 1 if self._one_row else num_rows
+        samples: list[Group] = []
+        for group, axes in zip(groups, self._axes, strict=True):
+            found = []
+            for value, names in zip(group, axes, strict=True):
+                sizes = {"TB": (num_steps, num_rows), "B": (num_rows,), "": ()}[names]
+                found.append(_pick(value, *sizes))
+                for axis in range(len(sizes) - self._one_row):
+                    torch._dynamo.mark_dynamic(found[-1], axis)
+            samples.append(found)
+        self._may_compile = True
+        try:
+            with torch._dynamo.config.patch(capture_scalar_outputs=True):
+                self._run(*samples, compiling=True)
+        finally:
+            self._may_compile = False
+        if not self._is_compiled:
+            raise RuntimeError("torch.compile is switched off")
+
+    def _compile(self, graph: torch.fx.GraphModule, inputs: list[Any]) -> Any:
+        if not self._may_compile:
+            # torch.compiler.reset() was called: here and now T and B would be taken for fixed.
+            self._is_compiled = False
+            raise RuntimeError("the compiled step is gone")
+        compiled = torch._inductor.compile(graph, inputs, options={"cpp_wrapper": True})
+        self._is_compiled = True
+        return compiled
 
 
 _numbers = itertools.count()
@@ -332,10 +368,20 @@ def _at_floats(state: Group, found: Iterable[Tensor]) -> list[Tensor | None]:
 
 
 def _sample(inputs: Group, state: Group, num_steps: int, num_rows: int) -> tuple[list[Tensor], list[Tensor]]:
-    """Rows that differ, of any size, from values that occur: row b starts b steps later."""
-    step, row = torch.arange(num_steps)[:, None], torch.arange(num_rows)
-    found = [value.detach()[(step + row) % value.shape[0], row % value.shape[1]] for value in inputs]
-    return found, [leaf.detach()[row % leaf.shape[0]] for leaf in state]
+    """Inputs and a state of any size, from values that occur."""
+    return [_pick(value, num_steps, num_rows) for value in inputs], [_pick(leaf, num_rows) for leaf in state]
+
+
+def _pick(value: Tensor, *sizes: int) -> Tensor:
+    """(T, B, ...), (B, ...) or (...) of other T and B: row b starts b steps later, so that rows differ."""
+    value = value.detach()
+    if not sizes:
+        return value
+    row = torch.arange(sizes[-1])
+    if len(sizes) == 1:
+        return value[row % value.shape[0]]
+    step = torch.arange(sizes[0])[:, None]
+    return value[(step + row) % value.shape[0], row % value.shape[1]]
 
 
 def _pattern(like: Tensor) -> Tensor:
