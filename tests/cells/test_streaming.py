@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
-from recurra.cells import CELLS, Cell, LSTMCell
+from recurra.cells import CELLS, Cell, GRUCell, LSTMCell
 from recurra.cells.streaming import Stream
 from recurra.core.errors import ConfigError, ShapeError
 from recurra.core.sequences import Sequences
@@ -370,3 +371,24 @@ def test_on_a_gpu() -> None:
     fresh = stack(Sequences(xs[:2, :2])).outputs.data
     for step, rows in enumerate((torch.tensor([2, 4]), torch.tensor([0, 0, 1, 0, 1], device="cuda").bool())):
         assert_equal(stream.step(xs[:2, step], rows), fresh[:, step])
+
+
+@pytest.mark.parametrize("cell", [LSTMCell(40, 70, proj_size=30), GRUCell(40, 70, reset_after=False)])
+def test_bfloat16_rounds_the_matrices_and_nothing_else(cell: Cell) -> None:
+    if extension.MISSING:
+        pytest.skip(extension.MISSING)
+    rounded = copy.deepcopy(cell)
+    with torch.no_grad():
+        for weight in rounded.parameters():
+            if weight.dim() == 2:
+                weight.copy_(weight.bfloat16())
+    xs = torch.randn(3, 5, 40)
+    stream, wanted = cell.stream(3, bfloat16=True), rounded.stream(3)
+    for x in xs.unbind(1):
+        torch.testing.assert_close(stream.step(x), wanted.step(x))
+    torch.testing.assert_close(stream.state, wanted.state)
+
+
+def test_bfloat16_that_can_not_be_had() -> None:
+    with pytest.raises(ConfigError, match="bfloat16=True"):
+        LSTMCell(3, 4, dtype=torch.float64).stream(bfloat16=True)

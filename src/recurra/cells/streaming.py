@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import increment_version
 
 from recurra.cells.checks import check_inputs, check_state, require_positive
-from recurra.core.errors import ShapeError
+from recurra.core.errors import ConfigError, ShapeError
 from recurra.core.state import State, leaves, select, tree_map, tree_map2
 from recurra.kernels import dispatch, extension, native
 from recurra.kernels.extension import STATE, Inputs, Options
@@ -59,10 +59,12 @@ class Stream:
         cells: one cell, or the cells of a stack; the state has the same structure.
         initial_state: gives the state that a reset returns to.
         batch_size: how many states.
+        bfloat16: keep the matrices of float32 cells rounded to bfloat16: half the memory to read, for which a step of few
+            rows through many weights waits. All else stays float32.
     Attributes:
         obstacle: why steps go through the cell's scan; "" where they don't.
     Raises:
-        ConfigError: no whole number of at least 1 as `batch_size`.
+        ConfigError: no whole number of at least 1 as `batch_size`, or `bfloat16` where it can't be had.
     """
 
     def __init__(
@@ -71,8 +73,10 @@ class Stream:
         cells: StreamedCell | Sequence[StreamedCell],
         initial_state: Callable[[int], State],
         batch_size: int,
+        bfloat16: bool = False,
     ) -> None:
         require_positive(owner, batch_size=batch_size)
+        self._bfloat16 = bfloat16
         self._is_stack = not isinstance(cells, StreamedCell)
         self._cells = [cells] if isinstance(cells, StreamedCell) else list(cells)
         self._name = f"{owner}(input_size={self._cells[0].input_size})"
@@ -158,6 +162,9 @@ class Stream:
         obstacle = next(filter(None, obstacles), "")
         path = dispatch.choose(obstacle, lambda: ("", "a stream takes none of torch's kernels"), like, like.dtype)
         self.obstacle = "" if path.name == "native" else path.reason
+        if self._bfloat16 and (self.obstacle or like.dtype is not torch.float32):
+            reason = self.obstacle or f"the cells are {like.dtype}"
+            raise ConfigError(f"stream(bfloat16=True) wants float32 cells that recurra's own kernel can run: {reason}.")
         if not self.obstacle:
             self._ready = self._pack([kernel for kernel in kernels if isinstance(kernel, Native)])
 
@@ -175,7 +182,7 @@ class Stream:
                 layers.append((options, inputs, ys, cell.adds_input))
                 names = zip(Inputs._fields[1:STATE], kernel.weights, strict=True)
                 watched += [_Watched.of(cell.cell, name, weight) for name, weight in names if weight is not None]
-            step, memory = extension.prepare_steps(layers, torch.get_num_threads())
+            step, memory = extension.prepare_steps(layers, torch.get_num_threads(), self._bfloat16)
         return _Ready(step, ys, watched, memory)
 
     def _readable(self, x: Tensor) -> Tensor:

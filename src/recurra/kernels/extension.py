@@ -360,7 +360,9 @@ def new_gradients(sizes: Sizes, inputs: Inputs, needed: Sequence[bool]) -> list[
     return found
 
 
-def prepare_steps(layers: Sequence[tuple[Options, Inputs, Tensor, bool]], num_threads: int) -> tuple[Any, list[Inputs]]:
+def prepare_steps(
+    layers: Sequence[tuple[Options, Inputs, Tensor, bool]], num_threads: int, bfloat16: bool
+) -> tuple[Any, list[Inputs]]:
     """One step of a stack, over and over: `run(address of x, its row stride, N, address of N rows)`.
 
     It does nothing and returns `WRONG_ROWS` where a row is not there or is named twice, or `CHANGED_WEIGHTS` where some
@@ -371,6 +373,7 @@ def prepare_steps(layers: Sequence[tuple[Options, Inputs, Tensor, bool]], num_th
             states, which a step changes; memory (B, O) for its outputs, which is the next one's for its inputs; whether
             the inputs are added to the outputs.
         num_threads: how many at most.
+        bfloat16: keep the matrices in bfloat16; the inputs must be float32.
     Returns:
         The step; what it reads and writes besides the outputs, to be kept for as long.
     Raises:
@@ -380,8 +383,7 @@ def prepare_steps(layers: Sequence[tuple[Options, Inputs, Tensor, bool]], num_th
     for options, given, ys, adds_input in layers:
         sizes, inputs = prepare(options, given)
         head = _head(options, sizes, inputs, num_threads, save=False)
-        fields = *head, *map(_address, (ys, inputs.h, inputs.c))
-        fields += (0,) * (len(_FIELDS) - len(fields))
+        fields = *head, *map(_address, (ys, inputs.h, inputs.c)), *(0,) * 4, int(bfloat16), *_NO_GRADIENTS
         described.append((fields, _numbers(options), adds_input))
         kept.append(inputs)
     return _extension.Step(kept[0].xs.dtype is torch.float64, described), kept

@@ -139,11 +139,14 @@ class Recurrent(nn.Module):
         dropped = locked_dropout(hidden, dropout.output, self.training)
         return RecurrentOutput(inputs.with_data(dropped), tuple(states), hidden, outputs if return_all else None)
 
-    def stream(self, batch_size: int = 1) -> Stream:
+    def stream(self, batch_size: int = 1, *, bfloat16: bool = False) -> Stream:
         """Take steps as the inputs come, of `batch_size` sequences, with as little as can be around the arithmetic.
 
+        Args:
+            batch_size: how many sequences.
+            bfloat16: keep the matrices in half the memory; see `Stream`.
         Raises:
-            ConfigError: a bidirectional stack.
+            ConfigError: a bidirectional stack, or as `Cell.stream`.
         """
         if self.config.bidirectional:
             raise ConfigError(
@@ -153,7 +156,7 @@ class Recurrent(nn.Module):
         cells = [self._cell(index) for index in range(len(self.cells))]
         adds = [self.config.residual and cell.input_size == cell.output_size for cell in cells]
         streamed = [cell.streamed(self._zoneout(cell), add) for cell, add in zip(cells, adds, strict=True)]
-        return Stream("Recurrent", streamed, self.initial_state, batch_size)
+        return Stream("Recurrent", streamed, self.initial_state, batch_size, bfloat16)
 
     @property
     def last_path(self) -> list[Path]:
