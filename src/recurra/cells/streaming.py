@@ -59,8 +59,8 @@ class Stream:
         cells: one cell, or the cells of a stack; the state has the same structure.
         initial_state: gives the state that a reset returns to.
         batch_size: how many states.
-        bfloat16: keep the matrices of float32 cells rounded to bfloat16: half the memory to read, for which a step of few
-            rows through many weights waits. All else stays float32.
+        bfloat16: keep the matrices of float32 cells rounded to bfloat16: half the memory to read, for which a step of a
+            few rows through many weights waits. All else stays float32.
     Attributes:
         obstacle: why steps go through the cell's scan; "" where they don't.
     Raises:
