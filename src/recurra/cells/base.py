@@ -350,7 +350,8 @@ class Cell(nn.Module, ABC):
         if isinstance(kernel, str):
             return dispatch.choose(kernel, torchs, xs, dtype)
         shape = None
-        if not torch.compiler.is_compiling():
+        # Without gradients the weights stay packed between calls.
+        if torch.is_grad_enabled() and not torch.compiler.is_compiling():
             shape = Shape(kernel.kind, xs.shape[1], xs.shape[0], self.input_size, self.hidden_size)
         return dispatch.choose(native.obstacle(kernel, noise.hidden_mask), torchs, xs, dtype, shape)
 

@@ -242,8 +242,10 @@ class Recurrence(nn.Module):
         plain = plain and not torch.compiler.is_compiling() and not torch.is_autocast_enabled(xs.device.type)
         # Else the last call chose recurra's kernel, and this one may be like it.
         if plain and not self._slots[0].packing.has_call():
-            name = self.mode.lower()
-            shape = Shape(KINDS[name], xs.shape[1], xs.shape[0], self.input_size, self.hidden_size)
+            name, shape = self.mode.lower(), None
+            # Without gradients, and from a state to the next, the weights stay packed between calls.
+            if before is None or torch.is_grad_enabled():
+                shape = Shape(KINDS[name], xs.shape[1], xs.shape[0], self.input_size, self.hidden_size)
             path = choose("", lambda: (name, ""), xs, self._weight("weight_ih_l0").dtype, shape)
             if path.name == "fused":
                 self.last_path = [path] * len(self._slots)
