@@ -50,8 +50,10 @@ def compare(cell: Cell, xs: Tensor, *arguments: Tensor | None, initial: Tensor |
 @pytest.mark.parametrize("density", [0.02, 0.3, 1.0])
 def test_resets_of_any_density(cell: Cell, initial: Tensor | None, density: float) -> None:
     xs, reset = torch.randn(6, 40, 3), torch.rand(6, 40) < density
-    compare(cell, xs, None, reset, initial=initial, tolerance=2e-5)
-    compare(cell, xs, torch.tensor([40, 1, 0, 17, 33, 2]), reset, initial=initial, tolerance=2e-5)
+    # A relu network starts from the identity, so that its numbers grow and roundings add up.
+    tolerance = 1e-4 if getattr(cell, "activation_name", "") == "relu" else 2e-5
+    compare(cell, xs, None, reset, initial=initial, tolerance=tolerance)
+    compare(cell, xs, torch.tensor([40, 1, 0, 17, 33, 2]), reset, initial=initial, tolerance=tolerance)
 
 
 def test_pieces_of_very_different_lengths_run_in_groups() -> None:
