@@ -278,6 +278,8 @@ class Recurrence(nn.Module):
             outputs = []
             for slot in self._slots[len(after) : len(after) + self._num_directions]:
                 state = None if before is None else _as_state([leaf[len(after)] for leaf in before])
+                if is_plain and state is None and slot.packing.has_call():
+                    state = _as_state([xs.new_zeros(xs.shape[0], size) for size in self._leaf_sizes()])
                 found = self._scan_again(slot, xs, state) if is_plain and state is not None else None
                 ys, new, path = found or self._scan(slot, xs, state, lengths, reset, is_noisy)
                 outputs.append(ys.transpose(0, 1))
