@@ -106,8 +106,8 @@ class Linear {
   void run(bool backward) {
     backward_ = backward;
     down_ = (p_.reverse != 0) != backward;
-    streams_ = kStreams && p_.B * p_.T * size_ * i64{sizeof(T)} >= kLarge && size_ % kLanes<T> == 0 &&
-               (p_.h | p_.da | p_.db) % kVectorBytes == 0;
+    const i64 arrays = backward ? 5 : 3, bytes = arrays * p_.B * p_.T * size_ * i64{sizeof(T)};
+    streams_ = kStreams && bytes >= kLarge && size_ % kLanes<T> == 0 && (p_.h | p_.da | p_.db) % kVectorBytes == 0;
     const i64 units = p_.B * units_of_row();
     num_threads_ = units * p_.T < kSmall ? 1 : static_cast<int>(min(max(p_.threads, 1), units));
     run_parallel(num_threads_, [](int index, void* self) { static_cast<Linear*>(self)->work(index); }, this);
@@ -118,7 +118,8 @@ class Linear {
   static constexpr i64 kUnit = 64 / sizeof(T);  // scalars of a cache line: threads part all channels by these
   static constexpr i64 kBlock = 2048;           // scalars of a step that are taken at once, at most
   static constexpr i64 kSmall = 4096;           // cache lines that are not worth a second thread
-  static constexpr i64 kLarge = 8 << 20;        // bytes of an output that a cache will not keep
+  static constexpr i64 kLarge = 12 << 20;       // bytes of all arrays that a cache will not keep
+  static constexpr i64 kAhead = 16384;          // bytes that are fetched before they are wanted
 
   // Some channels of a row: their number, and what stands at the first of them.
   struct Part {
@@ -156,15 +157,18 @@ class Linear {
   void forward(const Part& part) const {
     Values h(part.width);
     const bool streams = streams_;
+    const i64 ahead = steps_ahead(2, part);
     fill(h, of_row(p_.h0, part));
     for (i64 step = 0; step < part.length; step++) {
       const i64 t = time(step, part);
       if (starts_afresh(t, part)) fill(h, of_row(p_.h_init, part));
       const T* a = of_step(p_.a, p_.a_b, p_.a_t, t, part);
       const T* x = of_step(p_.b, p_.b_b, p_.b_t, t, part);
+      const T *next_a = a + ahead * p_.a_t, *next_x = x + ahead * p_.b_t;
       T* target = of_step(p_.h, t, part);
       h.each(down_, [&](i64 j, int n, auto full, Vec<T>& value) RECURRA_LAMBDA {
         constexpr bool kFull = decltype(full)::value;
+        fetch(j, next_a, next_x);
         value = N::multiply_add(load_part<kFull>(a + j, n), value, load_part<kFull>(x + j, n));
         put<kFull>(target + j, value, n, streams);
       });
@@ -182,6 +186,7 @@ class Linear {
     if (p_.dh_init) clear(of_row(p_.dh_init, part), part.width);
     if (p_.da && !p_.da_t) clear(of_row(p_.da, part), part.width);
     const bool sums = p_.da_t == 0, streams = streams_;
+    const i64 ahead = steps_ahead(3, part);
     for (i64 step = part.length - 1; step >= 0; step--) {
       const i64 t = time(step, part);
       const bool afresh = starts_afresh(t, part);
@@ -191,10 +196,12 @@ class Linear {
                         : step > 0 ? of_step(p_.h, time(step - 1, part), part)
                                    : of_row(p_.h0, part);
       if (!before) before = zeros;
+      const T *next_a = a + ahead * p_.a_t, *next_dh = dh + ahead * p_.dh_t, *next_before = before + ahead * size_;
       T* db = p_.db ? of_step(p_.db, t, part) : nullptr;
       T* da = !p_.da ? nullptr : p_.da_t ? of_step(p_.da, t, part) : of_row(p_.da, part);
       g.each(down_, [&](i64 j, int n, auto full, Vec<T>& value) RECURRA_LAMBDA {
         constexpr bool kFull = decltype(full)::value;
+        fetch(j, next_a, next_dh, next_before);
         value += load_part<kFull>(dh + j, n);
         if (db) put<kFull>(db + j, value, n, streams);
         if (da) {
@@ -215,6 +222,17 @@ class Linear {
   }
 
   i64 time(i64 step, const Part& part) const { return p_.reverse ? part.length - 1 - step : step; }
+
+  // How far ahead to fetch each of so many arrays, in steps: on its own a processor does not follow a walk that leaves
+  // out the channels of other threads.
+  i64 steps_ahead(i64 arrays, const Part& part) const {
+    const i64 steps = max(1, kAhead / (arrays * part.width * i64{sizeof(T)}));
+    return down_ ? -steps : steps;
+  }
+  template <class... Arrays>
+  static RECURRA_INLINE void fetch(i64 j, Arrays... arrays) {
+    if (j % kUnit == 0) (__builtin_prefetch(arrays + j), ...);
+  }
 
   // Whether the state before step t is the initial one: a reset parts two steps, whichever way the row runs.
   bool starts_afresh(i64 t, const Part& part) const {

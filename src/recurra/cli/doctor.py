@@ -19,8 +19,8 @@ from recurra.layers import Recurrent, RecurrentConfig
 EXTRAS = {"tokenizers": "text", "tensorboard": "tensorboard", "sklearn": "sk", "keras": "dev"}
 _DISTRIBUTIONS = {"sklearn": "scikit-learn"}
 NATIVE_COST = (
-    "everything works, on slower paths: on a CPU an LSTM takes roughly 1 to 2 times as long, a GRU or an Elman network 2 to 20 "
-    "times, a cell with layer norm or zoneout 2 to 20 times"
+    "everything works, on slower paths: on a CPU an LSTM takes roughly 1 to 2 times as long, a GRU or an Elman network "
+    "2 to 20 times, a cell with layer norm or zoneout 2 to 20 times"
 )
 NATIVE_MEND = (
     "install a C++ compiler (g++ or clang), then `pip install --force-reinstall --no-deps --no-cache-dir recurra`; "

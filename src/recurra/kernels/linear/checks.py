@@ -82,9 +82,11 @@ def check_range(lengths: Tensor, num_steps: int) -> None:
 def _broadcasts(tensor: Tensor, shape: Sequence[int]) -> bool:
     """Whether `tensor` broadcasts to `shape`."""
     own = tensor.shape
-    if len(own) > len(shape):
-        return False
-    return all(size in (1, wanted) for size, wanted in zip(reversed(own), reversed(shape), strict=False))
+    if len(own) == len(shape) and own == shape:
+        return True
+    return len(own) <= len(shape) and all(
+        size in (1, wanted) for size, wanted in zip(reversed(own), reversed(shape), strict=False)
+    )
 
 
 def _shape(tensor: Tensor) -> tuple[int, ...]:

@@ -55,7 +55,7 @@ def forward(inputs: Inputs, reverse: bool) -> tuple[Tensor, Tensor]:
 
 def backward(inputs: Inputs, reverse: bool, d_hs: Tensor | None, d_last: Tensor | None, needs_a: bool) -> Gradients:
     """`formula.gradients` in one pass."""
-    inputs = _arrange(inputs)
+    inputs = _arrange(inputs._replace(b=_contiguous(inputs.b)))
     a, hs = inputs.a, inputs.b
     batch_size, num_steps, num_channels = hs.shape
     new = hs.new_empty
@@ -101,7 +101,7 @@ def _head(inputs: Inputs, reverse: bool) -> tuple[int, ...]:
 def _arrange(inputs: Inputs) -> Inputs:
     """The same numbers as the kernel wants them in memory."""
     a, b, *rest = inputs
-    return Inputs(_dense(a), _dense(b), *(None if tensor is None else _contiguous(tensor) for tensor in rest))
+    return Inputs(_dense(a), _dense(b), *[None if tensor is None else _contiguous(tensor) for tensor in rest])
 
 
 def _dense(tensor: Tensor) -> Tensor:

@@ -58,15 +58,15 @@ def linear_scan(
     lengths, reset = simplify(lengths, reset, b.shape, b.device)
     wide = _WIDER.get(dtype, dtype)
     inputs = Inputs(
-        _factors(a, b).to(wide),
-        b.to(wide),
+        _convert(_factors(a, b), wide),
+        _convert(b, wide),
         None if start is None else _row(start, b, wide),
         None if initial is None or reset is None else _row(initial, b, wide),
         lengths,
         reset,
     )
     hs, last = operators.scan(inputs, reverse)
-    return hs.to(dtype), last.to(dtype)
+    return _convert(hs, dtype), _convert(last, dtype)
 
 
 def linear_path(b: Tensor) -> Path:
@@ -85,4 +85,8 @@ def _factors(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _row(leaf: Tensor, b: Tensor, dtype: torch.dtype) -> Tensor:
-    return leaf.to(dtype).expand(b.shape[0], b.shape[2])
+    return _convert(leaf, dtype).expand(b.shape[0], b.shape[2])
+
+
+def _convert(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    return tensor if tensor.dtype is dtype else tensor.to(dtype)  # to() alone takes as long as a short scan
