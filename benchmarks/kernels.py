@@ -3,10 +3,11 @@
     python benchmarks/kernels.py [--table shapes] [--threads 1] [--isa auto]
 
 Tables: shapes (LSTM and GRU against every peer), elman (the same for it), options, padding, sweep, step, user-cell,
-all. Peers are torch.nn and what `pip install 'recurra[bench]'` brings; one that is missing is named and left out. Each
-peer has a process of its own, in which it, torch.nn and recurra take turns. Before the clock starts, outputs and
-gradients on the same weights must agree (`--rounds 0` does no more). One thread is timed by CPU time; `--threads 2` by
-wall time, against torch.nn alone, and wants a quiet machine. `--isa avx2` holds recurra, oneDNN, torch and XLA to AVX2.
+scan (the linear recurrence beside a copy of as many bytes; of --shapes it takes B, T and H), all. Peers are torch.nn
+and what `pip install 'recurra[bench]'` brings; one that is missing is named and left out. Each peer has a process of
+its own, in which it, torch.nn and recurra take turns. Before the clock starts, outputs and gradients on the same
+weights must agree (`--rounds 0` does no more). One thread is timed by CPU time; `--threads 2` by wall time, against
+torch.nn alone, and wants a quiet machine. `--isa avx2` holds recurra, oneDNN, torch and XLA to AVX2.
 
 Whole tables are written to benchmarks/results, as Markdown and with the raw figures as JSON; a narrowed run is written
 only where --out says.

@@ -419,6 +419,16 @@ def test_vmap(path: Any, dims: tuple[int | None, ...], shapes: tuple[tuple[int, 
 
 
 @needs_native
+def test_the_backward_operator_takes_any_layout() -> None:
+    a, hs, d_hs = (numbers(B, T, D) for _ in range(3))
+    operator = torch.ops.recurra.linear_scan_backward.default
+    wanted = operator(d_hs, None, True, a, hs, None, None, None, None, False)
+    strange = (_strange("time-major", tensor) for tensor in (a, hs))
+    found = operator(_strange("transposed", d_hs), None, True, *strange, None, None, None, None, False)
+    assert all(torch.equal(own, other) for own, other in zip(found, wanted, strict=True))
+
+
+@needs_native
 def test_many_gradients_at_once() -> None:
     a, b = leaf(numbers(D)), leaf(numbers(B, T, D))
     hs, _ = linear_scan(a, b)

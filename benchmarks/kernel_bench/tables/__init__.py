@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..cases import Settings
 from ..peers import PEERS
-from . import options, padding, shapes, step, sweep, user_cell
+from . import options, padding, scan, shapes, step, sweep, user_cell
 
 Measure = Callable[[str, Settings, str], list[dict]]
 Render = Callable[[dict[str, list[dict]], dict], str]
@@ -35,6 +35,7 @@ TABLES = {
     "elman": Table(shapes.measure, shapes.render, tuple(PEERS), ("elman",)),
     "options": Table(options.measure, options.render, cells=("lstm", "gru")),
     "padding": Table(padding.measure, padding.render),
+    "scan": Table(scan.measure, scan.render),
     "sweep": Table(sweep.measure, sweep.render),
     "step": Table(step.measure, step.render, ("torch", "onnxruntime"), ("lstm", "gru")),
     "user-cell": Table(user_cell.measure, user_cell.render, cells=("lstm",)),
