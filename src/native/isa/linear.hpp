@@ -108,6 +108,7 @@ class Linear {
     down_ = (p_.reverse != 0) != backward;
     const i64 arrays = backward ? 5 : 3, bytes = arrays * p_.B * p_.T * size_ * i64{sizeof(T)};
     streams_ = kStreams && bytes >= kLarge && size_ % kLanes<T> == 0 && (p_.h | p_.da | p_.db) % kVectorBytes == 0;
+    fetches_ = bytes >= kMiddling;
     const i64 units = p_.B * units_of_row();
     num_threads_ = units * p_.T < kSmall ? 1 : static_cast<int>(min(max(p_.threads, 1), units));
     run_parallel(num_threads_, [](int index, void* self) { static_cast<Linear*>(self)->work(index); }, this);
@@ -118,6 +119,7 @@ class Linear {
   static constexpr i64 kUnit = 64 / sizeof(T);  // scalars of a cache line: threads part all channels by these
   static constexpr i64 kBlock = 2048;           // scalars of a step that are taken at once, at most
   static constexpr i64 kSmall = 4096;           // cache lines that are not worth a second thread
+  static constexpr i64 kMiddling = 8 << 20;     // bytes of all arrays that are far enough away to be fetched ahead
   static constexpr i64 kLarge = 12 << 20;       // bytes of all arrays that a cache will not keep
   static constexpr i64 kAhead = 16384;          // bytes that are fetched before they are wanted
 
@@ -156,7 +158,7 @@ class Linear {
   template <class Values>
   void forward(const Part& part) const {
     Values h(part.width);
-    const bool streams = streams_;
+    const bool streams = streams_, fetches = fetches_;
     const i64 ahead = steps_ahead(2, part);
     fill(h, of_row(p_.h0, part));
     for (i64 step = 0; step < part.length; step++) {
@@ -168,7 +170,7 @@ class Linear {
       T* target = of_step(p_.h, t, part);
       h.each(down_, [&](i64 j, int n, auto full, Vec<T>& value) RECURRA_LAMBDA {
         constexpr bool kFull = decltype(full)::value;
-        fetch(j, next_a, next_x);
+        fetch(fetches, j, next_a, next_x);
         value = N::multiply_add(load_part<kFull>(a + j, n), value, load_part<kFull>(x + j, n));
         put<kFull>(target + j, value, n, streams);
       });
@@ -185,7 +187,7 @@ class Linear {
     fill(g, of_row(p_.dh_T, part));
     if (p_.dh_init) clear(of_row(p_.dh_init, part), part.width);
     if (p_.da && !p_.da_t) clear(of_row(p_.da, part), part.width);
-    const bool sums = p_.da_t == 0, streams = streams_;
+    const bool sums = p_.da_t == 0, streams = streams_, fetches = fetches_;
     const i64 ahead = steps_ahead(3, part);
     for (i64 step = part.length - 1; step >= 0; step--) {
       const i64 t = time(step, part);
@@ -201,7 +203,7 @@ class Linear {
       T* da = !p_.da ? nullptr : p_.da_t ? of_step(p_.da, t, part) : of_row(p_.da, part);
       g.each(down_, [&](i64 j, int n, auto full, Vec<T>& value) RECURRA_LAMBDA {
         constexpr bool kFull = decltype(full)::value;
-        fetch(j, next_a, next_dh, next_before);
+        fetch(fetches, j, next_a, next_dh, next_before);
         value += load_part<kFull>(dh + j, n);
         if (db) put<kFull>(db + j, value, n, streams);
         if (da) {
@@ -230,8 +232,8 @@ class Linear {
     return down_ ? -steps : steps;
   }
   template <class... Arrays>
-  static RECURRA_INLINE void fetch(i64 j, Arrays... arrays) {
-    if (j % kUnit == 0) (__builtin_prefetch(arrays + j), ...);
+  static RECURRA_INLINE void fetch(bool wanted, i64 j, Arrays... arrays) {
+    if (wanted && j % kUnit == 0) (__builtin_prefetch(arrays + j), ...);
   }
 
   // Whether the state before step t is the initial one: a reset parts two steps, whichever way the row runs.
@@ -288,7 +290,7 @@ class Linear {
   const LinearProblem& p_;
   const i64 size_;  // scalars of a step
   int num_threads_ = 1;
-  bool backward_ = false, down_ = false, streams_ = false;
+  bool backward_ = false, down_ = false, fetches_ = false, streams_ = false;
 };
 
 template <class T>
