@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import math
+import random
 import statistics
 import sys
 import time
@@ -60,13 +61,17 @@ class Sample:
 
 
 def alternate(calls: Sequence[Call], clock: Clock, budget_seconds: float) -> list[Sample]:
-    """Time the calls in turn until the budget is spent."""
+    """Time the calls in turn, each turn in another order, until the budget is spent.
+
+    In one fixed order the same call would always find what the same other one left in the caches and on the heap.
+    """
     loops = []
     for call in calls:
         call.seconds(clock, 1)
         once = max(call.seconds(clock, 1), 1e-7)
         loops.append(min(_MAX_LOOPS, math.ceil(_MIN_SAMPLE_SECONDS / once)))
     times: list[list[float]] = [[] for _ in calls]
+    order = random.Random(0)
     gc.collect()
     gc.disable()
     began = time.perf_counter()
@@ -74,8 +79,8 @@ def alternate(calls: Sequence[Call], clock: Clock, budget_seconds: float) -> lis
         for repeat in range(_MAX_REPEATS):
             if repeat >= _MIN_REPEATS and time.perf_counter() - began > budget_seconds:
                 break
-            for own, call, count in zip(times, calls, loops, strict=True):
-                own.append(call.seconds(clock, count))
+            for index in order.sample(range(len(calls)), len(calls)):
+                times[index].append(calls[index].seconds(clock, loops[index]))
     finally:
         gc.enable()
     return [Sample(statistics.median(own), min(own), len(own)) for own in times]
