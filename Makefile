@@ -80,7 +80,8 @@ native: $(STAMP)
 	  cmake -S . -B $(NATIVE_FOLDER) -G Ninja --log-level=WARNING -DPython_EXECUTABLE="$(CURDIR)/$(BIN)/python" \
 	    -DRECURRA_SANITIZE=$(SANITIZE) >/dev/null && \
 	  cmake --build $(NATIVE_FOLDER) -- --quiet && \
-	  cmake --install $(NATIVE_FOLDER) --prefix "$(CURDIR)/src" >/dev/null && \
+	  cmake --install $(NATIVE_FOLDER) --prefix $(NATIVE_FOLDER)/stage >/dev/null && \
+	  mv -f $(NATIVE_FOLDER)/stage/recurra/kernels/_native* src/recurra/kernels/ && \
 	  $(if $(SANITIZE),true,touch $(NATIVE_STAMP)) || { \
 	    echo "The C++ extension was not built. Go without it, on slower paths: make NATIVE=off ..."; exit 1; }; \
 	fi
