@@ -43,7 +43,8 @@ static const Kernels& choose() {
     if (kernels->name == std::string(wanted)) return *kernels;
     names += (names.empty() ? "" : ", ") + std::string(kernels->name);
   }
-  throw std::invalid_argument("RECURRA_ISA=" + std::string(wanted) + ": this processor has " + names + ". Choose one of them, or unset it.");
+  throw std::invalid_argument("RECURRA_ISA=" + std::string(wanted) + ": this processor has " + names +
+                              ". Choose one of them, or unset it.");
 }
 
 const Kernels& kernels() {

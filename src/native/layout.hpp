@@ -6,7 +6,7 @@
 namespace recurra {
 namespace {  // internal: the headers of several instruction sets include this
 
-// A product of `source` with some gates' rows of a weight: it fills the columns begin..end, counted in gates (H each).
+// A product with some gates' rows of a weight: it fills the columns begin..end, counted in gates (H each).
 struct Product {
   int begin, end;
   int gates[4];  // whose rows of the weight they are, in torch's order
@@ -22,11 +22,12 @@ struct Layout {
   Product input{}, hidden{};  // of x, and of h
   Product inner{};            // of r h, in a GRU that resets before the product
 
-  bool is_merged() const { return input.begin == hidden.begin && input.end == hidden.end && !before; }
   int num_kept = 0;  // columns behind those: gates where the products stay, tanh(c) and normalised c of an LSTM
+
+  bool is_merged() const { return input.begin == hidden.begin && input.end == hidden.end && !before; }
 };
 
-constexpr int kStatistics = 8;  // numbers behind those: 1 / deviation of the products' parts, mean and 1 / deviation of c
+constexpr int kStatistics = 8;  // numbers behind those: mean and 1 / deviation of each part that is normalised
 
 inline Layout layout_of(const Problem& p) {
   Layout l;

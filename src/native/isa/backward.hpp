@@ -89,23 +89,18 @@ class Backward {
   // ---- packed weights: columns of h (by unit), of r h, of what is projected, of x ----
   i64 plan_weights() {
     const Layout& l = scan_.layout;
-    i64 offset = 0;
+    i64 offset = hidden_band(scan_.num_units).offset;
     auto add = [&](Band& band, i64 begin, i64 end, i64 depth) {
       band = {begin, end, offset};
       offset += band.template vectors<T>() * kLanes<T> * depth;
     };
-    const i64 hidden_depth = l.hidden.size() * scan_.H;
-    for (int unit = 0; unit < scan_.num_units; unit++) {
-      Band band;
-      const i64 end = scan_.num_units == 1 ? scan_.O : scan_.unit_end(unit);
-      add(band, scan_.unit_begin(unit), end, hidden_depth);
-    }
     if (l.before) add(inner_band_, 0, scan_.H, scan_.H);
     if (l.projected) add(raw_band_, 0, scan_.H, scan_.O);
     if (p_.dx) add(x_band_, 0, scan_.I, l.input.size() * scan_.H);
     if (p_.dx && scan_.I <= kFewColumns) offset = max(offset, x_band_.offset + scan_.I * l.input.size() * scan_.H);
     return offset;
   }
+  // That of a unit; of the one behind the last, where the next kind begins.
   Band hidden_band(int unit) const {
     i64 offset = 0;
     for (int u = 0;; u++) {
@@ -251,8 +246,8 @@ class Backward {
     multiply_rows<T, T>(target, target_stride, start, start_stride, band, {a, packed_ + band.offset}, {}, rows);
   }
 
-  // dh before `step` of the rows active then: through the products (`step_columns`), past them, or to the initial state. Returns whether
-  // dy of the step before is in it already.
+  // dh before `step` of the rows active then: through the products (`step_columns`), past them, or to the initial
+  // state. Returns whether dy of the step before is in it already.
   bool carry(const Worker& w, const Group& group, i64 step, i64 rows, const T* step_columns) {
     if (rows == 0) return false;
     const Layout& l = scan_.layout;

@@ -98,8 +98,14 @@ struct Cell {
 
   // The first of the activated gates of a saved row (of a normalised LSTM: the output gate alone, the others are computed
   // anew, which is quicker than to fetch them), and the statistics behind them.
-  T* kept(T* row) const { return scan.layout.norm ? row + scan.layout.num_columns * H : row; }
-  T* statistics(T* row) const { return row + (scan.layout.num_columns + scan.layout.num_kept) * H; }
+  template <class R>
+  R* kept(R* row) const {
+    return scan.layout.norm ? row + scan.layout.num_columns * H : row;
+  }
+  template <class R>
+  R* statistics(R* row) const {
+    return row + (scan.layout.num_columns + scan.layout.num_kept) * H;
+  }
 
   // Of an LSTM: tanh of what the output gate shows, and, where it is normalised, the normalised c.
   template <class R>
@@ -296,7 +302,7 @@ struct Cell {
   Normed<T> h_new(const T* row) const { return {row + 3 * H, gain_of_new(norm_hh), gru_statistics(row, kGruH + kGruNew)}; }
   const T* gain_of_new(const T* gain) const { return gain ? gain + 2 * H : nullptr; }
   const T* gru_statistics(const T* row, int first) const {
-    return scan.layout.norm ? row + (scan.layout.num_columns + scan.layout.num_kept) * H + first : scan.zeros;
+    return scan.layout.norm ? statistics(row) + first : scan.zeros;
   }
   void measure_gates(T* row) const {
     measure(row + H, 2 * H, eps, statistics(row) + kX);

@@ -27,8 +27,7 @@ struct Weights {
     if (l.projected) {
       w.projection.per_unit = 1;
       w.projection.bands[0] = {0, scan.O, w.size};
-      w.projection.size = w.projection.bands[0].template vectors<T>() * kLanes<T> * scan.H;
-      w.size += w.projection.size;
+      w.size += w.projection.bands[0].template vectors<T>() * kLanes<T> * scan.H;
     }
     return w;
   }
@@ -106,14 +105,13 @@ class Forward {
 
   // The product of x is taken for several steps at once where a step has too few rows to fill the registers, or its
   // weights are too many to be read at each step.
-  bool is_chunked() const {
-    const i64 weights = scan_.layout.input.size() * scan_.H * scan_.I * static_cast<i64>(sizeof(T));
-    return scan_.max_rows < 4 || weights > kNearBytes;
+  bool is_chunked() const { return scan_.max_rows < 4 || has_far_inputs(); }
+  bool has_far_inputs() const {
+    return scan_.layout.input.size() * scan_.H * scan_.I * static_cast<i64>(sizeof(T)) > kNearBytes;
   }
   // Rows whose products of x are taken at once.
   i64 chunk_capacity() const {
-    const i64 weights = scan_.layout.input.size() * scan_.H * scan_.I * static_cast<i64>(sizeof(T));
-    return is_chunked() ? max(weights > kNearBytes ? 192 : 48, scan_.max_rows) : scan_.max_rows;
+    return is_chunked() ? max(has_far_inputs() ? 192 : 48, scan_.max_rows) : scan_.max_rows;
   }
 
   // ---- before the first step ----

@@ -106,11 +106,6 @@ struct CellGradient {
 
   CellGradient(const Scan<T>& s, const Sums<T>& own) : cell(s), scan(s), p(s.p), sums(own), H(s.H) {}
 
-  const T* kept(const T* row) const { return scan.layout.norm ? row + scan.layout.num_columns * H : row; }
-  const T* statistics(const T* row) const {
-    return row + (scan.layout.num_columns + scan.layout.num_kept) * H;
-  }
-
   template <int kKind>
   void elman(const GradientRow<T>& row, i64 begin, i64 end) const {
     for_vectors<T>(begin, end, [&](i64 j, int n, auto full) RECURRA_LAMBDA {
@@ -128,13 +123,13 @@ struct CellGradient {
   void lstm(const GradientRow<T>& row, i64 begin, i64 end) const {
     constexpr int kI = 0, kF = kCoupled ? 0 : 1, kG = kF + 1, kO = kF + 2;
     constexpr int kNumPeepholes = kCoupled ? 2 : 3;
-    const T *gates = kept(row.saved), *peephole = cell.peephole;
+    const T *gates = cell.kept(row.saved), *peephole = cell.peephole;
     T* columns = row.columns;
     const T clip = cell.clip;
     T mean = 0, slope = 0;
     if constexpr (kNorm) hide_normalised(row, gates, columns + kO * H, columns + kG * H, mean, slope);
     const i64 size = scan.layout.num_gates * H;
-    const T* statistic = kNorm ? statistics(row.saved) : scan.zeros;
+    const T* statistic = kNorm ? cell.statistics(row.saved) : scan.zeros;
     NormedGradient<T> x{{row.saved, cell.norm_ih, statistic + Cell<T>::kX}, columns, sums.norm_ih, sums.bias_ih, size};
     NormedGradient<T> hidden{
         {row.saved + size, cell.norm_hh, statistic + Cell<T>::kH}, columns + size, sums.norm_hh, sums.bias_hh, size};
@@ -276,7 +271,7 @@ struct CellGradient {
   }
 
   void gru_after_normalised(const GradientRow<T>& row) const {
-    const T* gates = kept(row.saved);
+    const T* gates = cell.kept(row.saved);
     NormedGradient<T> parts[4] = {x_gates(row), h_gates(row), x_new(row), h_new(row)};
     for_vectors<T>(0, H, [&](i64 j, int n, auto full) RECURRA_LAMBDA {
       constexpr bool kFull = decltype(full)::value;
@@ -297,7 +292,7 @@ struct CellGradient {
   // Reset before the product, first half: n and z; `columns` of n give the gradient of r h by a product.
   template <bool kNorm>
   void gru_renew(const GradientRow<T>& row) const {
-    const T* gates = kept(row.saved);
+    const T* gates = cell.kept(row.saved);
     T* kept_dz = row.columns + (kNorm ? 5 : 2) * H;  // z waits for r where they are normalised together
     NormedGradient<T> x = x_new(row), h = h_new(row);
     for_vectors<T>(0, H, [&](i64 j, int n, auto full) RECURRA_LAMBDA {
@@ -322,7 +317,7 @@ struct CellGradient {
   void reset(const GradientRow<T>& row) const { scan.layout.norm ? gru_reset<true>(row) : gru_reset<false>(row); }
   template <bool kNorm>
   void gru_reset(const GradientRow<T>& row) const {
-    const T* gates = kept(row.saved);
+    const T* gates = cell.kept(row.saved);
     NormedGradient<T> x = x_gates(row), h = h_gates(row);
     for_vectors<T>(0, H, [&](i64 j, int n, auto full) RECURRA_LAMBDA {
       constexpr bool kFull = decltype(full)::value;

@@ -37,8 +37,8 @@ class Arena {
   i64 used_ = 0;
 };
 
-constexpr i64 kTileBytes = 192 * 1024;    // products of a step that stay in the second-level cache
-constexpr i64 kUnitSplitBytes = 4 * 1024 * 1024;
+constexpr i64 kTileBytes = 192 * 1024;  // products of a step that stay in the second-level cache
+constexpr i64 kUnitSplitBytes = 4 * 1024 * 1024;  // weights so many that each thread better keeps to its own units
 
 template <class T>
 struct Scan {
@@ -47,7 +47,7 @@ struct Scan {
   const i64 T_, B, I, H, O;
   const i64 columns;  // of a saved row
   int num_threads = 1, num_units = 1;  // threads; how many of them share the units of a row
-  i64 num_groups = 1, max_rows = 1, num_saved = 0;
+  i64 num_groups = 1, max_rows = 1;
   Group* groups = nullptr;
   int32_t* order = nullptr;
   i64* starts = nullptr;
@@ -129,7 +129,6 @@ struct Scan {
         start[step + 1] = place;
       }
     }
-    num_saved = place;
   }
 
   // Rows by falling length, dealt out to the groups one by one, so that all groups have about the same work.
@@ -238,9 +237,9 @@ struct Scan {
 // The bands of one product, for each thread that shares the units: one over all its columns, or one a gate.
 template <class T>
 struct Bands {
-  i64 size = 0;       // packed numbers in all
-  int per_unit = 0;   // bands of a thread
-  Band bands[4];      // of the thread asked for
+  i64 size = 0;      // packed numbers in all
+  int per_unit = 0;  // bands of a thread
+  Band bands[4];     // of the thread asked for
 
   // Columns of `product`, in numbers.
   static Bands of(const Scan<T>& scan, const Product& product, i64 depth, i64 offset, int unit) {

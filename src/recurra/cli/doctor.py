@@ -20,7 +20,7 @@ EXTRAS = {"tokenizers": "text", "tensorboard": "tensorboard", "sklearn": "sk", "
 _DISTRIBUTIONS = {"sklearn": "scikit-learn"}
 NATIVE_COST = (
     "everything works, on slower paths: on a CPU an LSTM takes roughly 1 to 2 times as long, a GRU or an Elman network "
-    "2 to 20 times, a cell with layer norm or zoneout 2 to 20 times"
+    "2 to 20 times, a cell with layer norm or zoneout 2 to 30 times"
 )
 NATIVE_MEND = (
     "install a C++ compiler (g++ or clang), then `pip install --force-reinstall --no-deps --no-cache-dir recurra`; "
