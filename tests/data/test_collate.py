@@ -6,7 +6,6 @@ import numpy as np
 import torch
 
 from recurra.data import Example, collate_tokens
-from recurra.data.collate import take_no_rows
 
 
 def test_ragged_rows() -> None:
@@ -33,10 +32,3 @@ def test_targets_of_several_labels() -> None:
     batch = collate_tokens([Example([5], [1, 0, 1], "a"), Example([6], np.zeros(3), "b")])
     assert batch.targets.dtype == torch.float32
     assert batch.targets.tolist() == [[1, 0, 1], [0, 0, 0]]
-
-
-def test_no_rows() -> None:
-    batch = take_no_rows(collate_tokens([Example([5, 6], [1.0, 0.0], "a")]))
-    assert batch.inputs.data.shape == (0, 2)
-    assert batch.targets.shape == (0, 2)
-    assert batch.ids == ()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from recurra.core.batch import Batch
 from recurra.core.errors import NonFiniteError
+from recurra.core.sequences import Sequences
 from recurra.training.diagnostics import (
     describe_batch,
     explain_non_finite,
@@ -70,5 +73,6 @@ def test_norms_are_by_parameter(model: nn.Module) -> None:
 
 
 def test_a_batch_in_words() -> None:
-    assert describe_batch(("4", "9"), torch.zeros(2, 3)) == "rows 4 .. 9, shape (2, 3)"
-    assert describe_batch((), torch.zeros(2, 3)) == "of a stream, shape (2, 3)"
+    batch = Batch(Sequences(torch.zeros(2, 3)), torch.zeros(2, 3), ("4", "9"))
+    assert describe_batch(batch) == "rows 4 .. 9, targets of shape (2, 3)"
+    assert describe_batch(replace(batch, ids=())) == "of a stream, targets of shape (2, 3)"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from recurra.training import Job, evaluate, run_over
 from recurra.training.evaluation import defined
 
 CPU = torch.device("cpu")
+PLAIN: Any = object()
 
 
 class Stream:
@@ -40,9 +42,29 @@ class Counts(nn.Module):
 def test_state_is_carried_where_the_stream_asks_for_it(carries: bool, seen: list[Any]) -> None:
     stream: Any = Stream(carries)
     model = Counts().train()
-    found = [output.prediction for _, output in run_over(model, stream, CPU)]
+    found = [output.prediction for _, output in run_over(model, PLAIN, stream, CPU)]
     assert [state if state is None else state.item() for state in found] == seen
     assert model.training
+
+
+def test_blank_batches_run_but_are_not_given() -> None:
+    class Blank(Stream):
+        def next_batch(self) -> Batch | None:
+            batch = super().next_batch()
+            return None if batch is None else replace(batch, blank=self.left == 1)
+
+    stream: Any = Blank(False)
+    assert len(list(run_over(Counts(), PLAIN, stream, CPU))) == 2
+
+
+def test_a_task_that_searches_has_the_model_to_itself() -> None:
+    class Searches:
+        def search(self, model: nn.Module, batch: Batch) -> ModelOutput:
+            return ModelOutput((model, batch.targets), None)
+
+    stream, task, model = Stream(False), Searches(), Counts()
+    found = [output.prediction for _, output in run_over(model, task, stream, CPU)]  # type: ignore[arg-type]
+    assert [given for given, _ in found] == [model] * 3
 
 
 def test_training_mode_comes_back_after_an_error() -> None:
@@ -53,7 +75,7 @@ def test_training_mode_comes_back_after_an_error() -> None:
     model = Fails().train()
     stream: Any = Stream(True)
     with pytest.raises(RuntimeError):
-        list(run_over(model, stream, CPU))
+        list(run_over(model, PLAIN, stream, CPU))
     assert model.training
 
 
@@ -61,7 +83,7 @@ def test_evaluation_is_the_mean_of_the_loss(make_job: Callable[..., Job]) -> Non
     job = make_job()
     assert job.valid is not None
     total = count = 0.0
-    for batch, output in run_over(job.model, job.valid, CPU):
+    for batch, output in run_over(job.model, job.task, job.valid, CPU):
         loss = job.task.loss(output.prediction, batch)
         total, count = total + float(loss.total), count + float(loss.count)
     found = evaluate(job.model, job.task, job.valid, CPU)

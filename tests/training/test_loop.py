@@ -309,7 +309,7 @@ def test_a_nan_loss_stops_the_run_and_keeps_the_last_good_checkpoint(make_job: M
         Loop(job).run()
     message = str(caught.value)
     assert message.startswith("update 21: the loss is nan; first not finite: the loss; all weights are finite")
-    assert "is in `inner." in message and "The batch (of a stream, shape (4, 10)) may hold NaN" in message
+    assert "is in `inner." in message and "The batch (of a stream, targets of shape (4, 10)) may hold NaN" in message
     assert "optimizer.learning_rate (now 0.5)" in message and "another --out" in message
     kept = list_checkpoints(job.folder / "checkpoints", "update")
     assert [path.name for path in kept] == ["update-00000015"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -156,11 +157,26 @@ def test_the_norm_is_reported_before_and_used_after_clipping(tokens: Tensor) -> 
     assert max(float(g.abs().max()) for g in gradients(model).values()) == pytest.approx(1e-3)
 
 
-def test_a_batch_without_rows_changes_nothing() -> None:
+def test_a_blank_batch_changes_nothing(tokens: Tensor) -> None:
     model = language_model()
-    empty = Batch(Sequences(torch.zeros(0, 4, dtype=torch.int64)), torch.zeros(0, 4, dtype=torch.int64))
-    result, _ = step_of(model)([empty], None, 1.0)
+    result, _ = step_of(model)([replace(window(tokens, 0, 4), blank=True)], None, 1.0)
     assert result.loss == 0 and result.count == 0 and result.gradient_norm == 0
+
+
+class _ActsAlone(_NextToken):
+    """Learns the other way round from what it is given."""
+
+    def act(self, model: Any, batch: Batch) -> Batch:
+        assert isinstance(model, LanguageModel) and not torch.is_grad_enabled()
+        return replace(batch, targets=batch.targets.flip(1))
+
+
+def test_a_task_that_acts_is_learnt_from_its_own_batch(tokens: Tensor) -> None:
+    acting, given = step_of(language_model()), window(tokens, 0, 8)
+    acting.task = _ActsAlone()  # type: ignore[assignment]
+    found, _ = acting([given], None, 1.0)
+    plain, _ = step_of(language_model())([replace(given, targets=given.targets.flip(1))], None, 1.0)
+    assert found == plain
 
 
 class _NeedsFloat32(nn.Module):

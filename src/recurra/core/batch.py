@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
-from recurra.core.sequences import Sequences
 from recurra.core.state import State
 
 
@@ -21,10 +20,12 @@ class InputKind(StrEnum):
 
 
 class Resolution(StrEnum):
-    """Whether there is one output a step or one a sequence."""
+    """What there is one output for: a step, a sequence, a step of the target, or the two ends of a span."""
 
     STEP = "step"
     SEQUENCE = "sequence"
+    TARGET = "target"
+    SPAN = "span"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +36,15 @@ class TaskSpec:
         input_kind: tokens or vectors.
         input_size: vocabulary size for tokens, number of features for vectors.
         output_size: number of logits or distribution parameters.
-        resolution: one output a step or a sequence.
+        resolution: what there is one output for.
         output_prior: relative frequency of each output in the training split, (output_size,), or None. A model may
             start its output bias from it; a sampled softmax draws its negatives from it.
+        character_size: vocabulary size of `Words.spellings`; 0 where there are none.
+        text_size: vocabulary size of `Words.text`; 0 where there is none.
+        feature_size: last axis of `Reading.features`.
+        eos_index: the target vocabulary's token that starts and ends a target; None where none is generated.
+        forbidden: pairs of outputs (one, next) that may not follow each other; output_size stands for the border before
+            the first and after the last.
     """
 
     input_kind: InputKind
@@ -45,6 +52,11 @@ class TaskSpec:
     output_size: int
     resolution: Resolution
     output_prior: tuple[float, ...] | None = None
+    character_size: int = 0
+    text_size: int = 0
+    feature_size: int = 0
+    eos_index: int | None = None
+    forbidden: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +64,27 @@ class Batch:
     """One batch.
 
     Attributes:
-        inputs: what the model sees.
+        inputs: what the model sees: `Sequences`, or an `Inputs` of several.
         targets: what the loss compares with: (B, T) or (B,) indices, or (B, O) numbers.
         ids: one identifier a row, as in the file.
+        weights: (B,) float, what each row's loss is multiplied by, or None.
+        blank: the rows only keep a process busy that got none of its own: they count nothing.
     """
 
-    inputs: Sequences
+    inputs: Any
     targets: Tensor
     ids: tuple[str, ...] = ()
+    weights: Tensor | None = None
+    blank: bool = False
 
     def to(self, device: torch.device | str) -> Batch:
         """A copy on `device`."""
-        return Batch(self.inputs.to(device), self.targets.to(device, non_blocking=True), self.ids)
+        return replace(
+            self,
+            inputs=self.inputs.to(device),
+            targets=self.targets.to(device, non_blocking=True),
+            weights=None if self.weights is None else self.weights.to(device, non_blocking=True),
+        )
 
 
 class ModelOutput(NamedTuple):
@@ -133,6 +154,22 @@ class Task(Protocol):
 
     def metrics(self) -> Metrics:
         """A fresh collector."""
+
+
+@runtime_checkable
+class Searching(Protocol):
+    """A task whose predictions are searched for, such as translation."""
+
+    def search(self, model: Any, batch: Batch) -> ModelOutput:
+        """What stands in evaluation in the place of `model(batch.inputs)`; `predict` takes its prediction."""
+
+
+@runtime_checkable
+class Acting(Protocol):
+    """A task that learns from what its own model says, such as translation by a reward."""
+
+    def act(self, model: Any, batch: Batch) -> Batch:
+        """Called before each forward pass of the training, without gradients: the batch to learn from instead."""
 
 
 class BatchStream(Protocol):

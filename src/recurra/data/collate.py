@@ -60,10 +60,3 @@ def stack_targets(targets: Sequence[Any]) -> Tensor:
     if len(targets) and np.ndim(targets[0]) > 0:
         return torch.from_numpy(np.asarray(targets, dtype=np.float32))
     return torch.from_numpy(np.asarray(targets, dtype=np.int64))
-
-
-def take_no_rows(batch: Batch) -> Batch:
-    """The same kind of batch without rows: what a process gets when a last batch has fewer rows than processes."""
-    inputs = batch.inputs
-    empty = Sequences(inputs.data[:0], torch.zeros(0, dtype=torch.int64))
-    return Batch(empty, batch.targets[:0], ())

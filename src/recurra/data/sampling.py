@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from recurra.core.batch import Batch
 from recurra.core.errors import ConfigError, DataError
-from recurra.data.collate import Example, collate_tokens, take_no_rows
+from recurra.data.collate import collate_tokens
 from recurra.data.sharding import ONE_PROCESS, Shard
 
-Augment = Callable[[Example, int, int], Example]
+Augment = Callable[[Any, int, int], Any]
 """(example, epoch, index of the example) -> changed example; must depend on nothing else."""
 
 _WINDOW = 50
@@ -27,7 +28,7 @@ class BucketedBatches:
     sorted by length, longest first; `last_indices` tells which examples the last batch held.
 
     Args:
-        examples: the encoded split.
+        examples: the encoded split: `Example`s, or others whose `tokens` tell their length.
         batch_size: rows of a global batch; the last batch of an epoch may have fewer.
         collate: rows -> batch.
         seed: of the shuffling.
@@ -43,9 +44,9 @@ class BucketedBatches:
 
     def __init__(
         self,
-        examples: Sequence[Example],
+        examples: Sequence[Any],
         batch_size: int,
-        collate: Callable[[Sequence[Example]], Batch] = collate_tokens,
+        collate: Callable[[Sequence[Any]], Batch] = collate_tokens,
         *,
         seed: int = 0,
         shuffle: bool = True,
@@ -79,7 +80,7 @@ class BucketedBatches:
         self._batch += 1
         self.last_indices = tuple(rows.tolist())
         if not self.last_indices:
-            return take_no_rows(self._collate([self._examples[0]]))
+            return replace(self._collate([self._examples[0]]), blank=True)
         return self._collate([self._draw(index) for index in self.last_indices])
 
     def batches_per_epoch(self) -> int:
@@ -99,7 +100,7 @@ class BucketedBatches:
         require_same_setting(self._setting, state)
         self._epoch, self._batch, self._plan = int(state["epoch"]), int(state["batch"]), None
 
-    def _draw(self, index: int) -> Example:
+    def _draw(self, index: int) -> Any:
         example = self._examples[index]
         return example if self._augment is None else self._augment(example, self._epoch, index)
 

@@ -114,7 +114,7 @@ class SavedModel:
         metrics = self.task.metrics()
         predictions: list[Any] = []
         references: list[Any] = []
-        for batch, output in run_over(self.model, self._stream(split), self.device):
+        for batch, output in run_over(self.model, self.task, self._stream(split), self.device):
             rows, truth = self.task.predict(output.prediction, batch), self.task.references(batch)
             metrics.update(rows, truth)
             if isinstance(self.task, TextClassification):
@@ -198,7 +198,7 @@ class SavedModel:
             return [row for text in texts for row in self._one(text)]
         stream = self._stream(self.task.encode(list(texts)))
         ordered: list[Any] = [None] * len(texts)
-        for batch, output in run_over(self.model, stream, self.device):
+        for batch, output in run_over(self.model, self.task, stream, self.device):
             for position, row in zip(batch.ids, self.task.predict(output.prediction, batch), strict=True):
                 ordered[int(position)] = row
         return ordered
@@ -207,7 +207,9 @@ class SavedModel:
         split = self.task.encode([text])
         stream = self.task.stream(split, StreamOptions(batch_size=1, length=1 << 16, seed=0, shuffle=False))
         rows = [
-            row for b, out in run_over(self.model, stream, self.device) for row in self.task.predict(out.prediction, b)
+            row
+            for batch, output in run_over(self.model, self.task, stream, self.device)
+            for row in self.task.predict(output.prediction, batch)
         ]
         return [torch.cat(rows)]
 

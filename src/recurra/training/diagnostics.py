@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from recurra.core.batch import Batch
 from recurra.core.errors import NonFiniteError
 from recurra.training.distributed import full
 
@@ -66,10 +67,10 @@ def require_finite_weights(model: nn.Module, update: int, rate: float) -> None:
         )
 
 
-def describe_batch(ids: tuple[str, ...], data: Tensor) -> str:
+def describe_batch(batch: Batch) -> str:
     """A batch in a few words."""
-    rows = f"rows {ids[0]} .. {ids[-1]}" if ids else "of a stream"
-    return f"{rows}, shape {tuple(data.shape)}"
+    rows = f"rows {batch.ids[0]} .. {batch.ids[-1]}" if batch.ids else "of a stream"
+    return f"{rows}, targets of shape {tuple(batch.targets.shape)}"
 
 
 def _first_non_finite(tensors: Iterable[tuple[str, Tensor]]) -> str | None:

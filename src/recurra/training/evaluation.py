@@ -8,29 +8,44 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import nn
 
-from recurra.core.batch import Batch, BatchStream, ModelOutput, Task
+from recurra.core.batch import Batch, BatchStream, ModelOutput, Searching, Task
+from recurra.core.state import State
+from recurra.training.distributed import unwrap
 
 
 @torch.no_grad()
-def run_over(model: nn.Module, stream: BatchStream, device: torch.device) -> Iterator[tuple[Batch, ModelOutput]]:
-    """One epoch of a stream through the model in evaluation mode; state is carried where the stream asks for it."""
+def run_over(
+    model: nn.Module, task: Task, stream: BatchStream, device: torch.device
+) -> Iterator[tuple[Batch, ModelOutput]]:
+    """One epoch of a stream through the model in evaluation mode; state is carried where the stream asks for it.
+
+    A task that must search for its predictions does so with the bare model.
+    """
     was_training = model.training
     model.eval()
     state = None
     try:
         while (batch := stream.next_batch()) is not None:
             batch = batch.to(device)
-            output: ModelOutput = model(batch.inputs, state)
+            output = _answer(model, task, batch, state)
             state = output.state if stream.carries_state else None
-            yield batch, output
+            if not batch.blank:
+                yield batch, output
     finally:
         model.train(was_training)
+
+
+def _answer(model: nn.Module, task: Task, batch: Batch, state: State | None) -> ModelOutput:
+    if isinstance(task, Searching):
+        return task.search(unwrap(model), batch)
+    output: ModelOutput = model(batch.inputs, state)
+    return output
 
 
 def evaluate(model: nn.Module, task: Task, stream: BatchStream, device: torch.device) -> dict[str, float]:
     """The task's metrics over a split."""
     metrics = task.metrics()
-    for batch, output in run_over(model, stream, device):
+    for batch, output in run_over(model, task, stream, device):
         metrics.update(task.predict(output.prediction, batch), task.references(batch))
     return metrics.compute()
 

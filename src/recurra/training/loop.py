@@ -183,7 +183,7 @@ class Loop:
             result.loss,
             clipped=config.clip_norm > 0 or config.clip_value > 0,
             rate=self._rate(),
-            batch=describe_batch(batches[-1].ids, batches[-1].inputs.data),
+            batch=describe_batch(batches[-1]),
         )
 
     # -- evaluation -------------------------------------------------------------------------------------------------
@@ -201,7 +201,7 @@ class Loop:
         stream = self.job.valid
         assert stream is not None, "a monitored metric needs validation data"
         position, metrics = stream.state_dict(), self.job.task.metrics()
-        batch, output = next(run_over(self.model, stream, self.world.device))
+        batch, output = next(run_over(self.model, self.job.task, stream, self.world.device))
         stream.load_state_dict(position)
         metrics.update(self.job.task.predict(output.prediction, batch), self.job.task.references(batch))
         self._monitored(metrics.compute())

@@ -10,9 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from recurra.core import state as states
-from recurra.core.batch import Batch, LossSum, ModelOutput, Task
+from recurra.core.batch import Acting, Batch, LossSum, ModelOutput, Task
 from recurra.core.seeding import load_rng_state, rng_state
-from recurra.core.sequences import Sequences
 from recurra.core.state import State
 from recurra.training.averaging import WeightAverage
 from recurra.training.distributed import World, full, unwrap
@@ -85,11 +84,10 @@ class TrainStep:
         total = count = None
         for position, batch in enumerate(batches):
             with self._unsynchronised(position + 1 < len(batches)):
-                empty = batch.inputs.batch_size == 0
-                batch = _one_blank_row(batch) if empty else batch
+                batch = self._act(batch)
                 output = self._forward(batch, state)
                 loss = self.task.loss(output.prediction, batch)
-                if empty:
+                if batch.blank:
                     loss = LossSum(loss.total * 0, loss.count * 0)
                 objective = loss.mean() if simple else loss.total
                 if output.penalty is not None:
@@ -133,6 +131,13 @@ class TrainStep:
             self.optimizer.zero_grad(set_to_none=True)
             load_rng_state(kept)
 
+    def _act(self, batch: Batch) -> Batch:
+        """What there is to learn from: the batch itself, or what the task makes of it with the model's own words."""
+        if not isinstance(self.task, Acting):
+            return batch
+        with torch.no_grad():
+            return self.task.act(unwrap(self.model), batch)
+
     def _forward(self, batch: Batch, state: State | None) -> ModelOutput:
         with torch.autocast(self.world.device.type, dtype=self._dtype, enabled=self._dtype is not None):
             output: ModelOutput = self.model(batch.inputs, state)
@@ -152,12 +157,3 @@ class TrainStep:
         penalise(self.optimizer, self.config)
         norm: Tensor = clip(self.model.parameters(), self.config)
         return float(full(norm))
-
-
-def _one_blank_row(batch: Batch) -> Batch:
-    """A row in place of none: every process must go forward and backward, or the others wait for it forever."""
-    data, targets = batch.inputs.data, batch.targets
-    return Batch(
-        Sequences(data.new_zeros(1, *data.shape[1:])),
-        targets.new_zeros(1, *targets.shape[1:]),
-    )

@@ -1,0 +1,104 @@
+"""What a model reads when one row of tokens is not enough: frozen dataclasses of `Sequences` and tensors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from recurra.core.sequences import Sequences
+
+
+class Inputs:
+    """Base of the dataclasses below; the first field has a row for each row of the batch."""
+
+    __slots__ = ()
+
+    @property
+    def batch_size(self) -> int:
+        """B."""
+        first = getattr(self, fields(self)[0].name)  # type: ignore[arg-type]
+        return int(first.batch_size)
+
+    def to(self, device: torch.device | str) -> Self:
+        """A copy on `device`."""
+        moved = {field.name: _move(getattr(self, field.name), device) for field in fields(self)}  # type: ignore[arg-type]
+        return replace(self, **moved)  # type: ignore[type-var]
+
+
+def _move(part: Any, device: torch.device | str) -> Any:
+    if isinstance(part, Tensor):
+        return part.to(device, non_blocking=True)
+    return part.to(device) if isinstance(part, Sequences | Inputs) else part
+
+
+@dataclass(frozen=True, slots=True)
+class Words(Inputs):
+    """Sentences of words, each word also as its characters, and as a part of the running text.
+
+    Attributes:
+        words: (B, T) word indices.
+        spellings: (U, C) character indices of the distinct words of the batch, or None.
+        spelling_of: (B, T) int64, each word's row of `spellings`; 0 on padding.
+        text: (B, L) the sentence in the tokens of a pretrained language model, an eos on either side, or None.
+        starts: (B, T) int64, where in `text` each word's first token stands; 0 on padding.
+        ends: (B, T) int64, where its last token stands; 0 on padding.
+    """
+
+    words: Sequences
+    spellings: Sequences | None = None
+    spelling_of: Tensor | None = None
+    text: Sequences | None = None
+    starts: Tensor | None = None
+    ends: Tensor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pair(Inputs):
+    """A source and what a teacher-forced decoder reads of the target.
+
+    Attributes:
+        source: (B, S) source vocabulary indices, eos at the end.
+        target: (B, T) target vocabulary indices shifted by one: eos, then all but the last of the targets; below V,
+            a copied unknown word is the unknown token.
+        copies: (B, S) int64, each source token's index in the extended target vocabulary: its own where the target
+            vocabulary knows it, else V + k for the k-th unknown word of the row; 0 on padding; None without copying.
+        num_copies: how many entries beyond V the batch needs.
+    """
+
+    source: Sequences
+    target: Sequences
+    copies: Tensor | None = None
+    num_copies: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Reading(Inputs):
+    """Questions, and the passages that hold the answers.
+
+    Attributes:
+        question: (B, Q) words.
+        passage: (B, T) words.
+        features: (B, T, F) float, what is known of each passage word beside its form (exact match, frequency, ...).
+    """
+
+    question: Words
+    passage: Words
+    features: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Story(Inputs):
+    """Questions on stories whose sentences recur; each distinct sentence of the batch is held once.
+
+    Attributes:
+        question: (B, Q) word indices.
+        story: (B, M) rows of `sentences`, in order of telling.
+        sentences: (N, L) word indices.
+    """
+
+    question: Sequences
+    story: Sequences
+    sentences: Sequences
