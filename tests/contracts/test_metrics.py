@@ -12,11 +12,13 @@ from sklearn import metrics as other
 from recurra.core.batch import Metrics
 from recurra.metrics import (
     METRICS,
+    AnswerMetrics,
     ClassificationMetrics,
     Classified,
     LanguageMetrics,
     MultiClassified,
     MultiLabelMetrics,
+    ScoredAnswer,
 )
 
 LABELS = ("ham", "spam", "news")
@@ -48,10 +50,19 @@ def log_probs() -> tuple[list[Any], list[Any]]:
     return list(rows), [np.zeros(len(row), int) for row in rows]
 
 
+def answers() -> tuple[list[Any], list[Any]]:
+    rng = np.random.default_rng(0)
+    words = ["the", "ball", "is", "red", "and", "round"]
+    texts = [" ".join(rng.choice(words, 3)) for _ in range(NUM_ROWS)]
+    references = [[" ".join(rng.choice(words, 2)) for _ in range(rng.integers(0, 3))] for _ in range(NUM_ROWS)]
+    return [ScoredAnswer(t, float(rng.integers(-3, 3)), t) for t in texts], references
+
+
 COLLECTORS: dict[str, tuple[Callable[[], Metrics], Callable[[], tuple[list[Any], list[Any]]]]] = {
     "classification": (lambda: ClassificationMetrics(LABELS), classified),
     "multi-label": (lambda: MultiLabelMetrics(LABELS), multi_classified),
     "language": (lambda: LanguageMetrics(100), log_probs),
+    "answers": (AnswerMetrics, answers),
 }
 every_collector = pytest.mark.parametrize(("make", "inputs"), COLLECTORS.values(), ids=COLLECTORS)
 
