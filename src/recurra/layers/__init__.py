@@ -19,6 +19,7 @@ from recurra.layers.softmax import (
     SoftmaxConfig,
     SoftmaxHead,
 )
+from recurra.layers.words import WordEmbedding, WordEncoder, WordEncoderConfig, read_backward
 
 __all__ = [
     "SOFTMAXES",
@@ -44,4 +45,8 @@ __all__ = [
     "TokenEmbedding",
     "TokenEncoder",
     "TokenEncoderConfig",
+    "WordEmbedding",
+    "WordEncoder",
+    "WordEncoderConfig",
+    "read_backward",
 ]
