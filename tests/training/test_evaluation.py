@@ -59,7 +59,7 @@ def test_blank_batches_run_but_are_not_given() -> None:
 
 def test_a_task_that_searches_has_the_model_to_itself() -> None:
     class Searches:
-        def search(self, model: nn.Module, batch: Batch) -> ModelOutput:
+        def search(self, model: nn.Module, batch: Batch, *, quick: bool) -> ModelOutput:
             return ModelOutput((model, batch.targets), None)
 
     stream, task, model = Stream(False), Searches(), Counts()

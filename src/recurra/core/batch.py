@@ -160,8 +160,11 @@ class Task(Protocol):
 class Searching(Protocol):
     """A task whose predictions are searched for, such as translation."""
 
-    def search(self, model: Any, batch: Batch) -> ModelOutput:
-        """What stands in evaluation in the place of `model(batch.inputs)`; `predict` takes its prediction."""
+    def search(self, model: Any, batch: Batch, *, quick: bool) -> ModelOutput:
+        """What stands in evaluation in the place of `model(batch.inputs)`; `predict` takes its prediction.
+
+        `quick` is for evaluations during the training, where time counts more than the last bit of quality.
+        """
 
 
 @runtime_checkable

@@ -15,11 +15,11 @@ from recurra.training.distributed import unwrap
 
 @torch.no_grad()
 def run_over(
-    model: nn.Module, task: Task, stream: BatchStream, device: torch.device
+    model: nn.Module, task: Task, stream: BatchStream, device: torch.device, *, quick: bool = False
 ) -> Iterator[tuple[Batch, ModelOutput]]:
     """One epoch of a stream through the model in evaluation mode; state is carried where the stream asks for it.
 
-    A task that must search for its predictions does so with the bare model.
+    A task that must search for its predictions does so with the bare model; `quick` is for it.
     """
     was_training = model.training
     model.eval()
@@ -27,7 +27,7 @@ def run_over(
     try:
         while (batch := stream.next_batch()) is not None:
             batch = batch.to(device)
-            output = _answer(model, task, batch, state)
+            output = _answer(model, task, batch, state, quick)
             state = output.state if stream.carries_state else None
             if not batch.blank:
                 yield batch, output
@@ -35,17 +35,17 @@ def run_over(
         model.train(was_training)
 
 
-def _answer(model: nn.Module, task: Task, batch: Batch, state: State | None) -> ModelOutput:
+def _answer(model: nn.Module, task: Task, batch: Batch, state: State | None, quick: bool) -> ModelOutput:
     if isinstance(task, Searching):
-        return task.search(unwrap(model), batch)
+        return task.search(unwrap(model), batch, quick=quick)
     output: ModelOutput = model(batch.inputs, state)
     return output
 
 
 def evaluate(model: nn.Module, task: Task, stream: BatchStream, device: torch.device) -> dict[str, float]:
-    """The task's metrics over a split."""
+    """The task's metrics over a split, as the training loop asks for them."""
     metrics = task.metrics()
-    for batch, output in run_over(model, task, stream, device):
+    for batch, output in run_over(model, task, stream, device, quick=True):
         metrics.update(task.predict(output.prediction, batch), task.references(batch))
     return metrics.compute()
 

@@ -201,7 +201,7 @@ class Loop:
         stream = self.job.valid
         assert stream is not None, "a monitored metric needs validation data"
         position, metrics = stream.state_dict(), self.job.task.metrics()
-        batch, output = next(run_over(self.model, self.job.task, stream, self.world.device))
+        batch, output = next(run_over(self.model, self.job.task, stream, self.world.device, quick=True))
         stream.load_state_dict(position)
         metrics.update(self.job.task.predict(output.prediction, batch), self.job.task.references(batch))
         self._monitored(metrics.compute())
