@@ -1,5 +1,6 @@
 """Floor 4: what models are put together from."""
 
+from recurra.layers.attention import ATTENTIONS, AttendedMemory, Attention, AttentionConfig, AttentionOutput
 from recurra.layers.dropout import EmbeddingDropout, LockedDropout
 from recurra.layers.embedding import TokenEmbedding
 from recurra.layers.encoder import TokenEncoder, TokenEncoderConfig
@@ -22,9 +23,14 @@ from recurra.layers.softmax import (
 from recurra.layers.words import WordEmbedding, WordEncoder, WordEncoderConfig, read_backward
 
 __all__ = [
+    "ATTENTIONS",
     "SOFTMAXES",
     "AdaptiveSoftmax",
     "AdaptiveSoftmaxConfig",
+    "AttendedMemory",
+    "Attention",
+    "AttentionConfig",
+    "AttentionOutput",
     "ChunkedSoftmax",
     "ChunkedSoftmaxConfig",
     "DeferredLogits",
