@@ -285,6 +285,20 @@ def test_a_loss_of_the_last_state_alone(part: int) -> None:
     assert_same(*found)
 
 
+@pytest.mark.parametrize("kind", ["gru", "lstm"])
+def test_a_final_states_gradient_that_is_a_part_of_another(kind: str) -> None:
+    cell, xs = make(kind, 3, 8), torch.randn(4, 5, 3, dtype=torch.float64)
+    lengths = torch.tensor([5, 2, 3, 5])
+    weights = torch.randn(4, 16, dtype=torch.float64)
+    found = []
+    for kernel in ("native", "reference"):
+        with use(kernel):  # type: ignore[arg-type]
+            _, state = cell(xs, None, lengths)
+        both = torch.cat([*leaves(state), *leaves(state)], 1)[:, :16]
+        found.append(list(torch.autograd.grad((both * weights).sum(), list(cell.parameters()))))
+    assert_same(*found)
+
+
 @pytest.mark.parametrize(
     "noise", [NO_NOISE, Noise(torch.tensor([[2.0, 0, 2], [0, 2, 2]]).double(), 0.4, training=True)]
 )

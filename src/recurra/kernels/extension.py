@@ -307,15 +307,15 @@ def backward(
         needed: of which inputs.
     """
     found = new_gradients(sizes, inputs, needed)
-    d_ys, d_h, d_c = (None if gradient is None else _dense(gradient) for gradient in (*gradients, None)[:3])
+    d_ys, *d_state = (None if gradient is None else _dense(gradient) for gradient in (*gradients, None)[:3])
+    d_h, d_c = (None if d is None else d.contiguous() for d in d_state)  # kept by name for as long as the call lasts
     if sizes.num_steps == 0 or sizes.batch_size == 0:
         return _gradients_of_nothing(found, d_h, d_c)
     fields = (
         *_head(options, sizes, inputs, num_threads, save=True),
         *(_address(saved[0]), 0, 0, *map(_address, saved[1:]), 0, 0),
         *((0, 0, 0) if d_ys is None else (d_ys.data_ptr(), d_ys.stride(1), d_ys.stride(0))),
-        *(_address(d if d is None else d.contiguous()) for d in (d_h, d_c)),
-        *map(_address, (found[0], *found[STATE:], *_weights_in_order(found))),
+        *map(_address, (d_h, d_c, found[0], *found[STATE:], *_weights_in_order(found))),
     )
     _extension.backward(inputs.xs.dtype is torch.float64, fields, _numbers(options))
     return found
