@@ -194,7 +194,7 @@ def test_files_and_texts_are_evaluated_alike(
     classifier: SavedModel, texts: Path, call: Call, classifier_run: Path
 ) -> None:
     from_file = classifier.evaluate(texts / "more.csv")
-    assert from_file == classifier.evaluate_texts(*columns(texts / "more.csv"))
+    assert from_file == classifier.evaluate_items(*columns(texts / "more.csv"))
     assert from_file == classifier.evaluate([str(texts / "more.csv")])
     printed = json.loads(call("evaluate", classifier_run, "--data.test", texts / "more.csv", "--json").out)
     assert printed == from_file
@@ -204,7 +204,7 @@ def test_files_and_texts_are_evaluated_alike(
 
 def test_a_language_model_is_evaluated_alike(language: SavedModel, texts: Path, call: Call, language_run: Path) -> None:
     found = language.evaluate(texts / "text.txt")
-    assert found == language.evaluate_texts([(texts / "text.txt").read_text()])
+    assert found == language.evaluate_items([(texts / "text.txt").read_text()])
     printed = json.loads(call("evaluate", language_run, "--data.test", texts / "text.txt", "--json").out)
     assert printed == found and set(found) == {"nats", "perplexity", "tokens", "bpc"}
     text = call("evaluate", language_run, "--data.test", texts / "text.txt").out
@@ -213,9 +213,9 @@ def test_a_language_model_is_evaluated_alike(language: SavedModel, texts: Path, 
 
 def test_wrong_labels_for_evaluation(classifier: SavedModel) -> None:
     with pytest.raises(DataError, match="2 texts and 1 labels"):
-        classifier.evaluate_texts(["a", "b"], ["pos"])
+        classifier.evaluate_items(["a", "b"], ["pos"])
     with pytest.raises(DataError, match="text 1: label 'nge' is not one"):
-        classifier.evaluate_texts(["a", "b"], ["pos", "nge"])
+        classifier.evaluate_items(["a", "b"], ["pos", "nge"])
 
 
 def test_prediction_on_the_command_line(

@@ -60,7 +60,9 @@ def train(recipe: str | None = None, *overrides: str, flags: RunFlags = RunFlags
 def finetune(
     start: str,
     *overrides: str,
-    task: Annotated[str, Parameter(help="text-classification or language-modelling")] = "text-classification",
+    task: Annotated[
+        str, Parameter(help="what the new model is to do (`recurra list tasks`)")
+    ] = "text-classification",
     flags: RunFlags = RunFlags(),
 ) -> None:
     """Fine-tune a saved language model.
@@ -103,8 +105,9 @@ def predict(
     *overrides: str,
     out: Annotated[str | None, Parameter(help="write here instead of stdout")] = None,
     json: Annotated[bool, Parameter(negative="", help="JSON lines with all probabilities")] = False,
+    plot: Annotated[str | None, Parameter(help="draw the attention into this .png, .svg or .pdf")] = None,
 ) -> None:
-    """Predict for each line of a text file or of stdin, or for each row of a CSV, TSV or JSONL file.
+    """Predict for each line of a text file or of stdin, or for each row of a file like the training file.
 
     Args:
         model: folder of a trained model.
@@ -112,10 +115,11 @@ def predict(
         overrides: how to read the file, e.g. data.text_column=review.
         out: file for the predictions.
         json: JSON lines with all probabilities.
+        plot: a picture of what each prediction looked at; of several, the second goes to NAME-2 and so on.
     """
     from recurra.cli.using import run_predict
 
-    run_predict(model, file, overrides, out, json)
+    run_predict(model, file, overrides, out, json, plot)
 
 
 @app.command

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,9 @@ from typing import Any
 from recurra.core.config import parse, parse_overrides
 from recurra.core.errors import ConfigError, DataError, OutputError
 from recurra.core.files import require_writable, write_text
-from recurra.data import DataConfig, choose_columns, read_records, usable_rows
-from recurra.data.readers.decoding import read_lines
-from recurra.data.readers.reading import format_of
-from recurra.runs import SavedModel, load
+from recurra.data import DataConfig
+from recurra.runs import SavedModel, alignments, load
+from recurra.tasks import Alignment
 from recurra.training.evaluation import defined
 
 _CHUNK = 1024
@@ -35,23 +34,42 @@ def run_evaluate(model: str, data: str, overrides: Sequence[str], as_json: bool)
         print(f"{tag:<{width}}  {value:.4f}")
 
 
-def run_predict(model: str, file: str | None, overrides: Sequence[str], out: str | None, as_json: bool) -> None:
-    """Print a prediction a line: TAB-separated (label, probability, text), or JSON."""
+def run_predict(
+    model: str, file: str | None, overrides: Sequence[str], out: str | None, as_json: bool, plot: str | None
+) -> None:
+    """Print a prediction a line, in the task's own way or as JSON; plot what they looked at."""
     if file is not None and "=" in file and not Path(file).exists():
         overrides, file = (file, *overrides), None
     data = _data_config(overrides)
     if out is not None:
         _require_new(Path(out))
+    draw = None if plot is None else _plotter(Path(plot))
     saved = load(model)
     # Who types wants an answer to each line.
     typed = file in (None, "-") and sys.stdin is not None and sys.stdin.isatty()
-    chunks = _predicted(saved, _texts(file, data, saved), 1 if typed else _CHUNK, as_json)
+    chunks = _predicted(saved, _items(file, data, saved), 1 if typed else _CHUNK, as_json, draw)
     if out is not None:
         write_text(Path(out), "".join(line + "\n" for chunk in chunks for line in chunk))
         return
     for chunk in chunks:
         for line in chunk:
             print(line, flush=typed)
+
+
+def _plotter(path: Path) -> Callable[[Alignment | None], None]:
+    """Draws the first alignment into `path`, the next into the same name with -2, -3, ..."""
+    _require_new(path)
+    alignments.require_drawing(path)
+    number = 0
+
+    def draw(alignment: Alignment | None) -> None:
+        nonlocal number
+        if alignment is None:
+            raise ConfigError("--plot: this model has no attention that could be drawn.")
+        number += 1
+        alignments.draw(alignment, path if number == 1 else path.with_stem(f"{path.stem}-{number}"))
+
+    return draw
 
 
 def run_generate(model: str, prompt: str, samples: int, seed: int | None, options: dict[str, Any]) -> None:
@@ -89,25 +107,10 @@ def _require_new(path: Path) -> None:
     require_writable(path.parent)
 
 
-def _texts(file: str | None, data: DataConfig, saved: SavedModel) -> Iterator[str]:
+def _items(file: str | None, data: DataConfig, saved: SavedModel) -> Iterator[Any]:
     if file is None or file == "-":
-        yield from _stdin_lines(data.encoding)
-    elif format_of(Path(file), data) == "text":
-        yield from read_lines(Path(file), data.encoding)
-    else:
-        records = read_records(file, data)
-        named = data.text_column if data.text_column is not None else _column_of(saved, records.columns)
-        choice = choose_columns(records, named, None, want_label=False)
-        if named is None:
-            print(f"recurra: {choice.sentence}", file=sys.stderr)
-        for record in usable_rows(records, choice, data.skip_bad_rows):
-            yield choice.text_of(record)
-
-
-def _column_of(saved: SavedModel, columns: Sequence[str]) -> str | None:
-    """The text column of the training file, if this file has it too."""
-    name = getattr(saved.task, "columns", {}).get("text")
-    return name if name is not None and set(name.split("+")) <= set(columns) else None
+        return (saved.task.item(line) for line in _stdin_lines(data.encoding))
+    return saved.task.items(file, data)
 
 
 def _stdin_lines(encoding: str) -> Iterator[str]:
@@ -127,19 +130,15 @@ def _stdin_lines(encoding: str) -> Iterator[str]:
         yield text.removeprefix("\ufeff") if number == 1 else text
 
 
-def _predicted(saved: SavedModel, texts: Iterator[str], size: int, as_json: bool) -> Iterator[list[str]]:
-    while chunk := list(islice(texts, size)):
-        rows = saved.predict_readable(chunk)
-        yield [_line(text, row, as_json) for text, row in zip(chunk, rows, strict=True)]
-
-
-def _line(text: str, row: dict[str, Any], as_json: bool) -> str:
-    if as_json:
-        return json.dumps({"text": text, **row}, ensure_ascii=False)
-    cells: list[str] = []
-    for key, value in row.items():
-        if key == "labels":
-            cells.append(",".join(value))
-        elif key != "probabilities":
-            cells.append(f"{value:.4f}" if isinstance(value, float) else str(value))
-    return "\t".join([*cells, " ".join(text.split())])
+def _predicted(
+    saved: SavedModel, items: Iterator[Any], size: int, as_json: bool, plot: Callable[[Any], None] | None
+) -> Iterator[list[str]]:
+    while chunk := list(islice(items, size)):
+        lines = []
+        for item, prediction in zip(chunk, saved.predictions(chunk), strict=True):
+            row = saved.task.readable(prediction)
+            asked = saved.task.asked(item)
+            lines.append(json.dumps({**asked, **row}, ensure_ascii=False) if as_json else saved.task.line(item, row))
+            if plot is not None:
+                plot(saved.task.alignment(prediction))
+        yield lines

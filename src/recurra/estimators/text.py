@@ -13,7 +13,7 @@ from recurra.core.errors import DataError
 from recurra.estimators.base import Estimator
 from recurra.recipes import finetune_recipe, recipe
 from recurra.runs import load
-from recurra.runs.saved import require_texts
+from recurra.tasks import require_texts
 
 
 class TextClassifier(Estimator):
@@ -90,7 +90,7 @@ class TextClassifier(Estimator):
 
     def score(self, texts: Sequence[str], labels: Sequence[Any]) -> float:
         """Accuracy (for several labels a text: of the whole set)."""
-        return self._fitted().evaluate_texts(list(texts), list(labels))["accuracy"]
+        return self._fitted().evaluate_items(list(texts), list(labels))["accuracy"]
 
 
 class LanguageModel(Estimator):
@@ -144,4 +144,4 @@ class LanguageModel(Estimator):
     def score(self, texts: str | Sequence[str], y: None = None) -> float:
         """Mean log-probability of a token, in nats: greater is better."""
         documents = [texts] if isinstance(texts, str) else list(texts)
-        return -self._fitted().evaluate_texts(documents)["nats"]
+        return -self._fitted().evaluate_items(documents)["nats"]

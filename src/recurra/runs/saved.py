@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 import recurra
-from recurra.core.batch import InputKind, Resolution, TaskSpec
+from recurra.core.batch import InputKind, TaskSpec
 from recurra.core.config import parse
 from recurra.core.errors import ConfigError, DataError, ModelFileError, OutputError, RecurraError
 from recurra.core.files import write_folder
@@ -55,22 +55,19 @@ class SavedModel:
         """Where the network is."""
         return next(self.model.parameters()).device
 
-    def predict(self, texts: Sequence[str]) -> list[Any]:
-        """What the task says of each text: a label (or a list of labels), or how likely the text is.
+    def predict(self, items: Sequence[Any]) -> list[Any]:
+        """What the task says of each item, in short: a label, tags, a translation, an answer, how likely a text is.
 
         Args:
-            texts: whole texts; an empty one is allowed.
+            items: texts, or what else the task takes (words, a question with its passage); an empty text is allowed.
         """
-        rows = self.predict_readable(texts)
-        if isinstance(self.task, TextClassification):
-            return [row["labels"] if "labels" in row else row["label"] for row in rows]
-        return rows
+        return [self.task.brief(prediction) for prediction in self.predictions(items)]
 
     def predict_proba(self, texts: Sequence[str]) -> np.ndarray:
         """(N, num_labels) probabilities, in the order of `labels`."""
         if not isinstance(self.task, TextClassification):
             raise ConfigError(f"a {self.config.task.kind} model has no classes; use predict.")
-        return np.array([prediction.probs for prediction in self._predictions(texts)]).reshape(
+        return np.array([prediction.probs for prediction in self.predictions(texts)]).reshape(
             len(texts), len(self.labels)
         )
 
@@ -79,9 +76,24 @@ class SavedModel:
         """Class names; empty for a language model."""
         return self.task.labels.names if isinstance(self.task, TextClassification) else ()
 
-    def predict_readable(self, texts: Sequence[str]) -> list[dict[str, Any]]:
+    def predict_readable(self, items: Sequence[Any]) -> list[dict[str, Any]]:
         """Predictions as JSON values, with probabilities."""
-        return [self.task.readable(prediction) for prediction in self._predictions(texts)]
+        return [self.task.readable(prediction) for prediction in self.predictions(items)]
+
+    def predictions(self, items: Sequence[Any]) -> list[Any]:
+        """The task's own predictions, one an item."""
+        if isinstance(items, str):
+            raise DataError("predict takes a list of texts, and got one text: write predict([text]).")
+        if not len(items):
+            return []
+        split = self.task.encode(list(items))
+        if isinstance(self.task, LanguageModelling):
+            return [self._likelihoods(text) for text in items]
+        ordered: list[Any] = [None] * len(items)
+        for batch, output in run_over(self.model, self.task, self._stream(split), self.device):
+            for position, row in zip(batch.ids, self.task.predict(output.prediction, batch), strict=True):
+                ordered[int(position)] = row
+        return ordered
 
     def evaluate(self, paths: str | Path | list[str], **options: Any) -> dict[str, float]:
         """Metrics on files.
@@ -93,21 +105,15 @@ class SavedModel:
         given = list(map(str, paths)) if isinstance(paths, list) else str(paths)
         return self.evaluate_split(self.task.read(given, parse(DataConfig, options)))[0]
 
-    def evaluate_texts(self, texts: Sequence[str], labels: Sequence[Any] | None = None) -> dict[str, float]:
-        """Metrics on texts at hand.
+    def evaluate_items(self, items: Sequence[Any], targets: Sequence[Any] | None = None) -> dict[str, float]:
+        """Metrics on items at hand.
 
         Args:
-            texts: whole texts.
-            labels: for a classifier a label (or list of labels) a text; none for a language model.
+            items: texts, or what else the task takes.
+            targets: one an item: a label (or several), tags, a translation, an answer; none for a language model.
         """
-        require_texts(texts)
-        if isinstance(self.task, TextClassification):
-            if labels is None or len(labels) != len(texts):
-                raise DataError(
-                    f"evaluate_texts got {len(texts)} texts and {len(labels or ())} labels: one each is wanted."
-                )
-            return self.evaluate_split(self.task.encode_labelled(list(texts), list(labels)))[0]
-        return self.evaluate_split(self.task.encode(list(texts)))[0]
+        wanted = [] if targets is None else list(targets)
+        return self.evaluate_split(self.task.encode_labelled(list(items), wanted))[0]
 
     def evaluate_split(self, split: Any) -> tuple[dict[str, float], list[Any], list[Any]]:
         """Metrics of an encoded split, with its predictions and references."""
@@ -117,7 +123,7 @@ class SavedModel:
         for batch, output in run_over(self.model, self.task, self._stream(split), self.device):
             rows, truth = self.task.predict(output.prediction, batch), self.task.references(batch)
             metrics.update(rows, truth)
-            if isinstance(self.task, TextClassification):
+            if self.task.reports:
                 predictions += rows
                 references += truth
         return metrics.compute(), predictions, references
@@ -188,22 +194,8 @@ class SavedModel:
 
         write_folder(path, fill)
 
-    def _predictions(self, texts: Sequence[str]) -> list[Any]:
-        if isinstance(texts, str):
-            raise DataError("predict takes a list of texts, and got one text: write predict([text]).")
-        require_texts(texts)
-        if not len(texts):
-            return []
-        if isinstance(self.task, LanguageModelling):
-            return [row for text in texts for row in self._one(text)]
-        stream = self._stream(self.task.encode(list(texts)))
-        ordered: list[Any] = [None] * len(texts)
-        for batch, output in run_over(self.model, self.task, stream, self.device):
-            for position, row in zip(batch.ids, self.task.predict(output.prediction, batch), strict=True):
-                ordered[int(position)] = row
-        return ordered
-
-    def _one(self, text: str) -> list[Any]:
+    def _likelihoods(self, text: str) -> Any:
+        """The log-probabilities of one text's tokens, in one piece."""
         split = self.task.encode([text])
         stream = self.task.stream(split, StreamOptions(batch_size=1, length=1 << 16, seed=0, shuffle=False))
         rows = [
@@ -211,7 +203,7 @@ class SavedModel:
             for batch, output in run_over(self.model, self.task, stream, self.device)
             for row in self.task.predict(output.prediction, batch)
         ]
-        return [torch.cat(rows)]
+        return torch.cat(rows)
 
     def _stream(self, split: Any) -> Any:
         training = self.config.training
@@ -222,17 +214,6 @@ class SavedModel:
             shuffle=False,
         )
         return self.task.stream(split, options)
-
-
-def require_texts(texts: Sequence[Any]) -> None:
-    """Check that all of them are strings; what a table lacks is often a NaN.
-
-    Raises:
-        DataError: names the first that is none.
-    """
-    for number, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise DataError(f"text {number} is {text!r}, of type {type(text).__name__}: a string is wanted.")
 
 
 def load(folder: str | Path, device: str = "cpu") -> SavedModel:
@@ -296,7 +277,7 @@ class _Files(Mapping[str, Any]):
 
 
 def _require_sizes(spec: TaskSpec, sizes: tuple[int, int], path: Path) -> None:
-    assert spec.input_kind is InputKind.TOKENS and spec.resolution in Resolution
+    assert spec.input_kind is InputKind.TOKENS
     if (spec.input_size, spec.output_size) != sizes:
         raise ModelFileError(
             f"{path}: vocabulary or labels are not those of the weights ({spec.input_size} and {spec.output_size} "

@@ -3,7 +3,7 @@
 from typing import Any
 
 from recurra.core.config import by_kind
-from recurra.tasks.base import FileTask, Preparation, Prepared, StreamOptions
+from recurra.tasks.base import Alignment, FileTask, Preparation, Prepared, StreamOptions, TextItems, require_texts
 from recurra.tasks.language_modelling import LanguageModelling, LanguageModellingConfig, documents
 from recurra.tasks.text_classification import TextClassification, TextClassificationConfig
 
@@ -15,6 +15,7 @@ TaskConfig = by_kind(task.Config for task in TASKS.values())
 
 __all__ = [
     "TASKS",
+    "Alignment",
     "FileTask",
     "LanguageModelling",
     "LanguageModellingConfig",
@@ -24,5 +25,7 @@ __all__ = [
     "TaskConfig",
     "TextClassification",
     "TextClassificationConfig",
+    "TextItems",
     "documents",
+    "require_texts",
 ]

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
+
+import numpy as np
 
 from recurra.core.batch import BatchStream, Task
 from recurra.core.config import Config
-from recurra.data import DataConfig, Shard, Splits, Vocabulary
+from recurra.core.errors import DataError
+from recurra.data import DataConfig, Shard, Splits, Vocabulary, choose_columns, read_records, usable_rows
+from recurra.data.readers.decoding import read_lines
+from recurra.data.readers.reading import format_of
 from recurra.data.sharding import ONE_PROCESS
 
 
@@ -20,13 +27,15 @@ class Preparation:
         data: which files, and how to read them.
         seed: of random splits.
         cache: a folder for what does not fit into memory.
-        vocabulary: of a pretrained model; None fits one on the training split.
+        vocabulary: of a pretrained model, to be the task's own; None fits one on the training split.
+        pretrained: of pretrained language models that read the text beside the task's own words; None is none.
     """
 
     data: DataConfig
     seed: int
     cache: Path
     vocabulary: Vocabulary | None = None
+    pretrained: Vocabulary | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,12 +58,33 @@ class StreamOptions:
     shard: Shard = ONE_PROCESS
 
 
+class Alignment(NamedTuple):
+    """What was looked at for what, for a plot.
+
+    Attributes:
+        rows: (R,) what was said.
+        columns: (C,) what was looked at.
+        weights: (R, C), 0..1.
+    """
+
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    weights: np.ndarray
+
+
 class FileTask(Task, Protocol):
-    """A task as runs, saved models and the command line use it."""
+    """A task as runs, saved models and the command line use it.
+
+    An *item* is what a person asks about: a text, a sentence, a question with its passage.
+    """
 
     @property
     def config(self) -> Config:
         """Its options."""
+
+    @property
+    def reports(self) -> bool:
+        """Whether the predictions of an evaluation are kept for `report`."""
 
     def stream(self, split: Any, options: StreamOptions) -> BatchStream:
         """The batches of an encoded split."""
@@ -62,20 +92,93 @@ class FileTask(Task, Protocol):
     def read(self, paths: str | list[str], data: DataConfig) -> Any:
         """Encode files with what was fitted, for evaluation."""
 
-    def encode(self, texts: list[str]) -> Any:
-        """Encode bare texts without targets, for prediction."""
+    def item(self, line: str) -> Any:
+        """One line of raw text as an item."""
+
+    def items(self, paths: str | list[str], data: DataConfig) -> Iterator[Any]:
+        """The items of files, whose targets are not needed: lines of raw text, or the training format."""
+
+    def encode(self, items: list[Any]) -> Any:
+        """Encode items without targets, for prediction; `ids` are "0", "1", ..."""
+
+    def encode_labelled(self, items: list[Any], targets: list[Any]) -> Any:
+        """Encode items with their targets, for evaluation."""
 
     def sizes(self, split: Any) -> str:
         """How much a split holds, in words."""
 
+    def asked(self, item: Any) -> dict[str, Any]:
+        """An item as JSON values."""
+
     def readable(self, prediction: Any) -> dict[str, Any]:
         """One prediction as JSON values for a person."""
 
+    def brief(self, prediction: Any) -> Any:
+        """The answer alone."""
+
+    def line(self, item: Any, row: dict[str, Any]) -> str:
+        """An item and its `readable` prediction as one line for the terminal."""
+
+    def alignment(self, prediction: Any) -> Alignment | None:
+        """What the prediction looked at, where the task knows."""
+
     def report(self, predictions: list[Any], references: list[Any]) -> dict[str, Any]:
-        """Tables for the report beside the metrics: `confusion`, `classes`; may be empty."""
+        """Tables for the report beside the metrics; may be empty.
+
+        `confusion` is (names, counts), `classes` figures by class and tag, `examples` rows (asked, predicted, wanted).
+        """
 
     def baselines(self, train: Any, evaluated: Any) -> dict[str, dict[str, float]]:
         """Metrics of cheap models fitted on `train`, measured on `evaluated`, by name."""
 
     def files(self) -> dict[str, Any]:
         """JSON values by file name: all that was fitted, as it travels inside a saved model."""
+
+
+class TextItems:
+    """What holds for tasks whose item is a text; a task with other items says what differs."""
+
+    reports: ClassVar[bool] = True
+    columns: dict[str, Any]
+
+    def item(self, line: str) -> Any:
+        """The line itself."""
+        return line
+
+    def items(self, paths: str | list[str], data: DataConfig) -> Iterator[Any]:
+        """Each line of a text file, or the text column of each row of other files."""
+        if isinstance(paths, str) and format_of(Path(paths), data) == "text":
+            return (self.item(line) for line in read_lines(Path(paths), data.encoding))
+        records = read_records(paths, data)
+        known = getattr(self, "columns", {}).get("text")
+        named = data.text_column
+        if named is None and known is not None and set(str(known).split("+")) <= set(records.columns):
+            named = known
+        choice = choose_columns(records, named, None, want_label=False)
+        if named is None:
+            logging.getLogger("recurra").warning("recurra: %s", choice.sentence)
+        return (choice.text_of(record) for record in usable_rows(records, choice, data.skip_bad_rows))
+
+    def asked(self, item: Any) -> dict[str, Any]:
+        """{"text": item}."""
+        return {"text": item}
+
+    def line(self, item: Any, row: dict[str, Any]) -> str:
+        """The prediction's values, then the text, with TABs between."""
+        cells = [f"{value:.4f}" if isinstance(value, float) else str(value) for value in row.values()]
+        return "\t".join([*cells, *(" ".join(str(part).split()) for part in self.asked(item).values())])
+
+    def alignment(self, prediction: Any) -> Alignment | None:
+        """None."""
+        return None
+
+
+def require_texts(texts: Sequence[Any]) -> None:
+    """Check that all of them are strings; what a table lacks is often a NaN.
+
+    Raises:
+        DataError: names the first that is none.
+    """
+    for number, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise DataError(f"text {number} is {text!r}, of type {type(text).__name__}: a string is wanted.")

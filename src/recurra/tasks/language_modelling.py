@@ -37,7 +37,7 @@ from recurra.data import (
 )
 from recurra.losses import cross_entropy
 from recurra.metrics import LanguageMetrics, perplexity
-from recurra.tasks.base import Preparation, Prepared, StreamOptions
+from recurra.tasks.base import Preparation, Prepared, StreamOptions, TextItems, require_texts
 
 _BASELINE_TOKENS = 3_000_000
 """n-gram tables beyond this would take longer than is cheap."""
@@ -65,10 +65,11 @@ class _CountingCharacters(LanguageMetrics):
         self._num_characters += sum(int(self._characters[np.asarray(tokens)].sum()) for tokens in references)
 
 
-class LanguageModelling:
+class LanguageModelling(TextItems):
     """The task over a fitted vocabulary."""
 
     Config: ClassVar[type[Config]] = LanguageModellingConfig
+    reports = False
     monitor: ClassVar[tuple[str, Literal["min", "max"]]] = ("nats", "min")
 
     def __init__(self, config: LanguageModellingConfig, vocabulary: Vocabulary) -> None:
@@ -129,11 +130,22 @@ class LanguageModelling:
         """Each text is a document; an empty one too.
 
         Raises:
-            DataError: no texts.
+            DataError: no texts, or something else than texts.
         """
+        require_texts(texts)
         if not texts:
             raise DataError("no texts are given: at least one is wanted.")
         return documents([self.vocabulary.encode_array(text) for text in texts], self.vocabulary.eos_index)
+
+    def encode_labelled(self, texts: list[str], targets: list[Any]) -> TokenCorpus:
+        """Each text is a document; its own tokens are its targets.
+
+        Raises:
+            DataError: targets are given.
+        """
+        if targets:
+            raise DataError("a language model needs no labels: its targets are the texts' own tokens.")
+        return self.encode(texts)
 
     def encode_prompt(self, prompt: str) -> list[int]:
         """The tokens that generation starts from: a document start, then the prompt."""
@@ -164,6 +176,10 @@ class LanguageModelling:
         """How likely a text is."""
         nats = -float(prediction.mean())
         return {"nats": nats, "perplexity": perplexity(nats, 1), "tokens": prediction.numel()}
+
+    def brief(self, prediction: Tensor) -> dict[str, Any]:
+        """The same."""
+        return self.readable(prediction)
 
     def report(self, predictions: list[Any], references: list[Any]) -> dict[str, Any]:
         """No tables beyond the metrics."""

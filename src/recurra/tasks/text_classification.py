@@ -49,7 +49,7 @@ from recurra.metrics import (
     confusion_matrix,
     precision_recall_f1,
 )
-from recurra.tasks.base import Preparation, Prepared, StreamOptions
+from recurra.tasks.base import Preparation, Prepared, StreamOptions, TextItems, require_texts
 
 
 class TextClassificationConfig(Config):
@@ -65,7 +65,7 @@ class TextClassificationConfig(Config):
     augmentation: TextAugmentConfig = TextAugmentConfig()
 
 
-class TextClassification:
+class TextClassification(TextItems):
     """The task over a fitted vocabulary and labels."""
 
     Config: ClassVar[type[Config]] = TextClassificationConfig
@@ -166,11 +166,15 @@ class TextClassification:
 
     def encode(self, texts: list[str]) -> list[Example]:
         """Encode texts; the target is a placeholder that nothing reads."""
+        require_texts(texts)
         blank: Any = [0.0] * len(self.labels) if self.config.multi_label else 0
         return [Example(self._encode_text(text), blank, str(number)) for number, text in enumerate(texts)]
 
     def encode_labelled(self, texts: list[str], labels: list[Any]) -> list[Example]:
         """Encode texts with labels: names, or lists of names where a text has several."""
+        require_texts(texts)
+        if len(labels) != len(texts):
+            raise DataError(f"{len(texts)} texts and {len(labels)} labels: one each is wanted.")
         rows = zip(texts, labels, strict=True)
         return [
             Example(self._encode_text(text), self._target(_as_names(label), f"text {n}"), str(n))
@@ -210,6 +214,15 @@ class TextClassification:
             return {"labels": list(prediction.labels), "probabilities": probabilities}
         chosen = prediction.label
         return {"label": chosen, "probability": probabilities[chosen], "probabilities": probabilities}
+
+    def brief(self, prediction: Classified | MultiClassified) -> Any:
+        """The label, or the list of labels."""
+        return list(prediction.labels) if isinstance(prediction, MultiClassified) else prediction.label
+
+    def line(self, item: str, row: dict[str, Any]) -> str:
+        """Label and probability (or the labels), then the text."""
+        answer = [",".join(row["labels"])] if "labels" in row else [row["label"], f"{row['probability']:.4f}"]
+        return "\t".join([*answer, " ".join(item.split())])
 
     def report(self, predictions: list[Any], references: list[Any]) -> dict[str, Any]:
         """Confusion matrix and per-class table."""

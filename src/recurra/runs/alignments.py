@@ -1,0 +1,67 @@
+"""Attention drawn as a picture: a row for each word that was said, a column for each that was looked at."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+from recurra.core.errors import ConfigError
+from recurra.core.files import write_bytes
+from recurra.tasks import Alignment
+
+_ENDINGS = (".png", ".svg", ".pdf")
+_FONTS = ("Noto Sans CJK SC", "Noto Sans SC", "WenQuanYi Micro Hei", "WenQuanYi Zen Hei", "SimHei", "PingFang SC",
+          "Microsoft YaHei", "Arial Unicode MS")  # fmt: skip
+"""Fonts that hold Chinese characters, as systems have them; those that are not there are passed over."""
+_MOST = 60
+"""Rows or columns beyond this are not labelled: nobody could read them."""
+
+
+def require_drawing(path: Path) -> None:
+    """Check that a picture of this ending can be drawn here.
+
+    Raises:
+        ConfigError: an unknown ending, or matplotlib is missing.
+    """
+    if path.suffix.lower() not in _ENDINGS:
+        raise ConfigError(f"{path}: a picture ends in {', '.join(_ENDINGS)}.")
+    _pyplot()
+
+
+def draw(alignment: Alignment, path: Path) -> None:
+    """Write the heat map.
+
+    Raises:
+        OutputError: the file can't be written.
+    """
+    figure_class, fonts = _pyplot()
+    rows, columns = len(alignment.rows), len(alignment.columns)
+    figure = figure_class(
+        figsize=(2.2 + 0.34 * min(columns, _MOST), 1.6 + 0.3 * min(rows, _MOST)), layout="constrained"
+    )
+    axes = figure.add_subplot()
+    image = axes.imshow(alignment.weights, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    named: dict[str, Any] = {"fontfamily": fonts} if fonts else {}
+    axes.set_xticks(range(columns) if columns <= _MOST else [])
+    axes.set_yticks(range(rows) if rows <= _MOST else [])
+    axes.set_xticklabels(alignment.columns if columns <= _MOST else [], rotation=60, ha="left", **named)
+    axes.set_yticklabels(alignment.rows if rows <= _MOST else [], **named)
+    axes.xaxis.tick_top()
+    axes.tick_params(length=0)
+    figure.colorbar(image, ax=axes, shrink=0.8, label="weight")
+    picture = io.BytesIO()
+    figure.savefig(picture, dpi=150, format=path.suffix.lower().removeprefix("."))
+    write_bytes(path, picture.getvalue())
+
+
+def _pyplot() -> tuple[Any, list[str]]:
+    """matplotlib's Figure, and the fonts that this system has for Chinese."""
+    try:
+        from matplotlib import font_manager
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ConfigError("--plot needs matplotlib: pip install 'recurra[plot]'.") from error
+    known = {font.name for font in font_manager.fontManager.ttflist}
+    found = [name for name in _FONTS if name in known]
+    return Figure, ["DejaVu Sans", *found] if found else []
