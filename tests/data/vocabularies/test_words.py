@@ -7,6 +7,7 @@ from typing import Literal
 import pytest
 
 from recurra.data import Vocabulary, VocabularyConfig, fit_vocabulary, vocabulary_from_json
+from recurra.data.vocabularies.words import WordVocabulary, fit_words
 
 
 def words_of(text: str, pattern: Literal["words", "whitespace"] = "words") -> list[str]:
@@ -96,3 +97,13 @@ def test_zero_digits_keeps_the_shape_of_numbers():
     assert vocabulary.encode("0871") == vocabulary.encode("1234") != vocabulary.encode("12")
     again = vocabulary_from_json(vocabulary.to_json())
     assert again.encode("call 9999") == vocabulary.encode("call 0871")
+
+
+def test_words_that_are_cut_already() -> None:
+    config = VocabularyConfig(kind="word", lowercase=True, pattern="zero-digits", min_frequency=2)
+    vocabulary = fit_words(config, [["New York", "1999", "a"], ["new york", "2001", "b", "<eos>"], []])
+    assert [vocabulary.token(index) for index in range(vocabulary.size)] == ["<unk>", "<eos>", "0000", "new york"]
+    assert [vocabulary.index_of(word) for word in ("NEW York", "1850", "a", "<eos>", "<unk>")] == [3, 2, 0, 0, 0]
+    assert vocabulary.counts.tolist() == [3, 3, 2, 2]
+    again = vocabulary_from_json(vocabulary.to_json())
+    assert isinstance(again, WordVocabulary) and again.index_of("1850") == 2

@@ -81,10 +81,18 @@ class WordVocabulary:
         """Number of entries, the special ones included."""
         return len(self._words)
 
+    def index_of(self, word: str) -> int:
+        """The index of a word that is one already, blanks and marks within it included."""
+        return self._indices.get(_normal(word, self._lowercase, self._pattern), UNK_INDEX)
+
     def encode(self, text: str) -> list[int]:
         """The indices of `text`; no eos is added. The word `<unk>` is the unknown one."""
         lookup = self._indices.get
-        return [lookup(word, UNK_INDEX) for word in self._find(text.lower() if self._lowercase else text)]
+        return [lookup(word, UNK_INDEX) for word in self.split(text)]
+
+    def split(self, text: str) -> list[str]:
+        """The words of `text`, those unknown included, in the form in which they are looked up."""
+        return self._find(text.lower() if self._lowercase else text)
 
     def encode_array(self, text: str) -> np.ndarray:
         """`encode` as (T,) int32."""
@@ -112,6 +120,31 @@ class WordVocabulary:
             "words": self._words[2:],
             "counts": self.counts.tolist(),
         }
+
+
+def fit_words(config: VocabularyConfig, sentences: Iterable[Sequence[str]]) -> WordVocabulary:
+    """The vocabulary of sentences that are cut into words already; `index_of` looks such words up.
+
+    Args:
+        config: of kind "word"; of the patterns only "zero-digits" matters, which reads every digit as 0.
+        sentences: lists of words.
+    """
+    found: Counter[str] = Counter()
+    num_sentences = 0
+    for words in sentences:
+        num_sentences += 1
+        found.update(words)
+    normal: Counter[str] = Counter()
+    for word, count in found.items():
+        normal[_normal(word, config.lowercase, config.pattern)] += count
+    already_unknown = normal.pop(UNK, 0)
+    words, counts, unknown = rank_by_frequency(normal, config)
+    return WordVocabulary(words, [unknown + already_unknown, num_sentences, *counts], config.pattern, config.lowercase)
+
+
+def _normal(word: str, lowercase: bool, pattern: str) -> str:
+    word = word.lower() if lowercase else word
+    return _DIGIT.sub("0", word) if pattern == "zero-digits" else word
 
 
 def join_words(words: Sequence[str]) -> str:
