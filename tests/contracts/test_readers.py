@@ -19,18 +19,25 @@ CONTENT = {
         '{"text": "second line naïve", "label": 0}\n'
         '{"text": "第三行", "label": 1}\n'
     ),
+    "squad": (
+        '{"data": [{"paragraphs": [{"context": "", "qas": [{"question": "first line"},\n'
+        '{"question": "second line naïve"},\n'
+        '{"question": "第三行"}]}]}]}\n'
+    ),
 }
+ENDINGS = {"text": "txt", "squad": "json"}
 every_reader = pytest.mark.parametrize("kind", READERS)
 
 
 def write(folder: Path, kind: str, content: bytes | str, name: str = "data") -> Path:
-    path = folder / f"{name}.{'txt' if kind == 'text' else kind}"
+    path = folder / f"{name}.{ENDINGS.get(kind, kind)}"
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     return path
 
 
 def texts(path: Path, **options: object) -> list[str]:
-    return [record.fields["text"] for record in read_records(path, ReadOptions(**options))]  # type: ignore[arg-type]
+    records = read_records(path, ReadOptions(**options))  # type: ignore[arg-type]
+    return [next(record.fields[name] for name in ("text", "question") if name in record.fields) for record in records]
 
 
 def test_every_reader_has_content_here() -> None:
@@ -42,6 +49,9 @@ def test_rows_with_their_places(tmp_path: Path, kind: str) -> None:
     path = write(tmp_path, kind, CONTENT[kind])
     records = read_records(str(path), ReadOptions())
     assert len(records) == 3
+    if kind == "squad":
+        assert [record.where for record in records] == [f"{path}: data[0].paragraphs[0].qas[{i}]" for i in range(3)]
+        return
     assert records.rows[2].fields["text"] == "第三行"
     first = 2 if kind in ("csv", "tsv") else 1
     assert [record.where for record in records] == [f"{path}:{first + i}" for i in range(3)]
@@ -86,7 +96,7 @@ def test_encodings(tmp_path: Path, kind: str, encoding: str) -> None:
 @every_reader
 def test_wrong_byte_is_named(tmp_path: Path, kind: str) -> None:
     path = write(tmp_path, kind, CONTENT[kind].replace("第三行", "x").encode("latin-1"))
-    line = {"text": 2, "csv": 3, "tsv": 3, "jsonl": 2}[kind]
+    line = {"text": 2, "csv": 3, "tsv": 3, "jsonl": 2, "squad": 2}[kind]
     column = CONTENT[kind].splitlines()[line - 1].index("ï") + 1
     with pytest.raises(DataError) as caught:
         texts(path)

@@ -9,11 +9,13 @@ from typing import TypeAlias
 
 from recurra.core.errors import DataError
 from recurra.data.columns import choose_columns
+from recurra.data.readers.babi import read_babi
 from recurra.data.readers.decoding import require_file
 from recurra.data.readers.delimited import read_csv, read_tsv
 from recurra.data.readers.jsonl import read_jsonl
 from recurra.data.readers.options import ReadOptions
 from recurra.data.readers.rows import BadRow, Row, RowReader
+from recurra.data.readers.squad import looks_like_squad, read_squad
 from recurra.data.readers.text import cut_document, list_text_files, read_text_pieces, read_text_rows
 from recurra.data.records import Record, Records, TextPiece
 
@@ -27,23 +29,33 @@ READERS: dict[str, Callable[[Path, ReadOptions], RowReader]] = {
     "csv": read_csv,
     "tsv": read_tsv,
     "jsonl": read_jsonl,
+    "babi": read_babi,
+    "squad": read_squad,
 }
 _FORMATS = {".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl"}
 
 
 def format_of(path: Path, options: ReadOptions) -> str:
-    """The reader's name: as asked, else by the file's ending, else text."""
+    """The reader's name: as asked, else by the file's ending, else text; .json is SQuAD's where it begins so."""
     if options.format != "auto":
         return options.format
-    return _FORMATS.get(Path(path.name.lower().removesuffix(".gz")).suffix, "text")
+    suffix = Path(path.name.lower().removesuffix(".gz")).suffix
+    if suffix == ".json" and path.is_file() and looks_like_squad(path, options.encoding):
+        return "squad"
+    return _FORMATS.get(suffix, "text")
 
 
-def read_records(paths: Paths, options: ReadOptions) -> Records:
+def read_records(paths: Paths, options: ReadOptions, plain: str = "text") -> Records:
     """Read the rows of one or several files.
 
-    CSV, TSV and JSONL give a record a row. A text file gives a record a line, with the column `text`; a folder of
-    text files gives a record a file, with `text` and, where the files stand in subfolders, the subfolder as `label`.
+    CSV, TSV and JSONL give a record a row, SQuAD JSON a record a question. A text file gives a record a line, with the
+    column `text`; a folder of text files gives a record a file, with `text` and, where the files stand in subfolders,
+    the subfolder as `label`.
 
+    Args:
+        paths: files, or folders of text files.
+        options: how to read them.
+        plain: the reader of files that would be read as text.
     Raises:
         DataError: a file is missing, empty, binary, wrongly encoded or malformed; names file, line, field and mend.
     """
@@ -54,7 +66,8 @@ def read_records(paths: Paths, options: ReadOptions) -> Records:
     skipped = 0
     named = True
     for file in files:
-        reader = READERS[format_of(file, options)](file, options)
+        kind = format_of(file, options)
+        reader = READERS[plain if kind == "text" and options.format == "auto" else kind](file, options)
         prefix = f"{file.name}:" if len(files) > 1 else ""
         before = len(rows)
         first_fault = ""
