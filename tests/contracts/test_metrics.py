@@ -15,10 +15,15 @@ from recurra.metrics import (
     AnswerMetrics,
     ClassificationMetrics,
     Classified,
+    Generated,
     LanguageMetrics,
     MultiClassified,
     MultiLabelMetrics,
     ScoredAnswer,
+    SummaryMetrics,
+    Tagged,
+    TagMetrics,
+    TranslationMetrics,
 )
 
 LABELS = ("ham", "spam", "news")
@@ -58,11 +63,28 @@ def answers() -> tuple[list[Any], list[Any]]:
     return [ScoredAnswer(t, float(rng.integers(-3, 3)), t) for t in texts], references
 
 
+def generated() -> tuple[list[Any], list[Any]]:
+    rng = np.random.default_rng(0)
+    words = ["Ein", "kleiner", "Hund", "rennt", "!"]
+    texts, references = ([" ".join(rng.choice(words, rng.integers(1, 8))) for _ in range(NUM_ROWS)] for _ in range(2))
+    return [Generated(text, reference_nats=3.0, reference_tokens=4) for text in texts], references
+
+
+def tagged() -> tuple[list[Any], list[Any]]:
+    rng = np.random.default_rng(0)
+    lengths = rng.integers(1, 9, NUM_ROWS)
+    references, tags = ([rng.choice(["O", "B-PER", "I-PER"], n).tolist() for n in lengths] for _ in range(2))
+    return [Tagged(tuple("w" * len(row)), tuple(row)) for row in tags], references
+
+
 COLLECTORS: dict[str, tuple[Callable[[], Metrics], Callable[[], tuple[list[Any], list[Any]]]]] = {
     "classification": (lambda: ClassificationMetrics(LABELS), classified),
     "multi-label": (lambda: MultiLabelMetrics(LABELS), multi_classified),
     "language": (lambda: LanguageMetrics(100), log_probs),
+    "tagging": (TagMetrics, tagged),
     "answers": (AnswerMetrics, answers),
+    "translation": (lambda: TranslationMetrics(lowercase=True), generated),
+    "summary": (SummaryMetrics, generated),
 }
 every_collector = pytest.mark.parametrize(("make", "inputs"), COLLECTORS.values(), ids=COLLECTORS)
 

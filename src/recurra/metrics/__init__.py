@@ -9,14 +9,30 @@ from recurra.metrics.classification import (
     roc_auc,
 )
 from recurra.metrics.collectors import ClassificationMetrics, Classified, MultiClassified, MultiLabelMetrics
+from recurra.metrics.generation import (
+    Generated,
+    Rouge,
+    SummaryMetrics,
+    TranslationMetrics,
+    longest_common_subsequence,
+    require_sacrebleu,
+    rouge,
+    rouge_l,
+    sentence_bleu,
+)
 from recurra.metrics.language import LanguageMetrics, bits_per_character, perplexity
 from recurra.metrics.multilabel import hamming_loss, micro_f1, multilabel_scores, subset_accuracy
+from recurra.metrics.schemes import Scheme, Span, breaks, convert, detect_scheme, spans_of, tags_of
+from recurra.metrics.tagging import Tagged, TaggedSpan, TagMetrics
 
 METRICS = {
     "classification": ClassificationMetrics,
     "multi-label": MultiLabelMetrics,
     "language": LanguageMetrics,
+    "tagging": TagMetrics,
     "answers": AnswerMetrics,
+    "translation": TranslationMetrics,
+    "summary": SummaryMetrics,
 }
 
 __all__ = [
@@ -24,22 +40,41 @@ __all__ = [
     "AnswerMetrics",
     "ClassificationMetrics",
     "Classified",
+    "Generated",
     "LanguageMetrics",
     "MultiClassified",
     "MultiLabelMetrics",
+    "Rouge",
+    "Scheme",
     "ScoredAnswer",
+    "Span",
+    "SummaryMetrics",
+    "TagMetrics",
+    "Tagged",
+    "TaggedSpan",
+    "TranslationMetrics",
     "accuracy",
     "answer_exact_match",
     "answer_f1",
     "bits_per_character",
+    "breaks",
     "confusion_matrix",
+    "convert",
+    "detect_scheme",
     "expected_calibration_error",
     "hamming_loss",
+    "longest_common_subsequence",
     "micro_f1",
     "multilabel_scores",
     "normalise_answer",
     "perplexity",
     "precision_recall_f1",
+    "require_sacrebleu",
     "roc_auc",
+    "rouge",
+    "rouge_l",
+    "sentence_bleu",
+    "spans_of",
     "subset_accuracy",
+    "tags_of",
 ]
