@@ -19,6 +19,7 @@ CONTENT = {
         '{"text": "second line naïve", "label": 0}\n'
         '{"text": "第三行", "label": 1}\n'
     ),
+    "babi": "1 A sentence.\n2 first line, asked\t1\n3 second line, naïve\t2\n4 第三行\t3\n",
     "squad": (
         '{"data": [{"paragraphs": [{"context": "", "qas": [{"question": "first line"},\n'
         '{"question": "second line naïve"},\n'
@@ -52,12 +53,12 @@ def test_rows_with_their_places(tmp_path: Path, kind: str) -> None:
     if kind == "squad":
         assert [record.where for record in records] == [f"{path}: data[0].paragraphs[0].qas[{i}]" for i in range(3)]
         return
-    assert records.rows[2].fields["text"] == "第三行"
-    first = 2 if kind in ("csv", "tsv") else 1
+    assert texts(path)[2] == "第三行"
+    first = 2 if kind in ("csv", "tsv", "babi") else 1
     assert [record.where for record in records] == [f"{path}:{first + i}" for i in range(3)]
     assert [record.id for record in records] == [str(first + i) for i in range(3)]
     assert records.skipped == 0
-    if kind != "text":
+    if kind not in ("text", "babi"):
         assert records.columns == ("text", "label")
         assert [record.fields["label"] for record in records] == ["1", "0", "1"]
 
@@ -96,7 +97,7 @@ def test_encodings(tmp_path: Path, kind: str, encoding: str) -> None:
 @every_reader
 def test_wrong_byte_is_named(tmp_path: Path, kind: str) -> None:
     path = write(tmp_path, kind, CONTENT[kind].replace("第三行", "x").encode("latin-1"))
-    line = {"text": 2, "csv": 3, "tsv": 3, "jsonl": 2, "squad": 2}[kind]
+    line = {"text": 2, "csv": 3, "tsv": 3, "jsonl": 2, "babi": 3, "squad": 2}[kind]
     column = CONTENT[kind].splitlines()[line - 1].index("ï") + 1
     with pytest.raises(DataError) as caught:
         texts(path)

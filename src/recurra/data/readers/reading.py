@@ -32,7 +32,15 @@ READERS: dict[str, Callable[[Path, ReadOptions], RowReader]] = {
     "babi": read_babi,
     "squad": read_squad,
 }
-_FORMATS = {".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl"}
+_FORMATS = {
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".tab": "tsv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "jsonl",
+    ".babi": "babi",
+}
 
 
 def format_of(path: Path, options: ReadOptions) -> str:
