@@ -102,7 +102,7 @@ def test_tables_by_named_columns_and_without_offsets(tmp_path: Path) -> None:
     found = read(path, header="yes", text_column="ask+story", label_column="say")
     assert found.rows[0].answers == (AnswerPlace("Ann", 0),)
     assert "1 answers occur more than once; the first place was taken" in found.notes[-1]
-    with pytest.raises(DataError, match="no column 'stori'.* Did you mean `story`"):
+    with pytest.raises(DataError, match=r"no column 'stori'.* Did you mean `story`"):
         read(path, header="yes", text_column="ask+stori")
     with pytest.raises(DataError, match="two columns are wanted"):
         read(path, header="yes", text_column="ask")
@@ -123,7 +123,7 @@ def test_plain_lists_of_json_lines(tmp_path: Path) -> None:
     path.write_text('{"question": "q", "context": "a b c b", "answer": ["b", "c"], "answer_start": [6, 4]}\n')
     assert read(str(path)).rows[0].answers == (AnswerPlace("b", 6), AnswerPlace("c", 4))
     path.write_text('{"question": "q", "context": "a b", "answer": "b", "answer_start": "far"}\n')
-    with pytest.raises(DataError, match="data.jsonl:1: the offset of an answer is 'far': a number is wanted"):
+    with pytest.raises(DataError, match=r"data.jsonl:1: the offset of an answer is 'far': a number is wanted"):
         read(str(path))
 
 
