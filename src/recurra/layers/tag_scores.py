@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from recurra.core.sequences import Sequences
-from recurra.layers.crf import ChainWeights, log_likelihood, posterior, viterbi
+from recurra.layers.crf import ChainWeights, Posterior, log_likelihood, posterior, viterbi
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,19 +40,12 @@ class TagScores:
         with torch.no_grad():
             return self.emissions.data.argmax(2).masked_fill(~self.emissions.mask, 0)
 
-    def chances(self, tags: Tensor) -> tuple[Tensor, Tensor]:
-        """How sure the model is of tags, without gradients.
-
-        Args:
-            tags: (B, T) int64, 0..K-1, on padding too.
-        Returns:
-            p(tag at step t) of every tag (B, T, K), zero on padding; and the chance (B, T) of each step's tag given
-            the tag before it, whose product over a stretch, begun with the first tag's own chance, is the
-            probability that the whole stretch is tagged so. Their padding means nothing.
-        """
+    def posterior(self) -> Posterior:
+        """How likely each tag of each step is, and each pair of neighbouring ones; without gradients."""
         if self.chain is not None:
-            found = posterior(self.emissions, self.chain)
-            return found.marginals, found.links(tags, tags)
+            return posterior(self.emissions, self.chain)
         with torch.no_grad():
-            marginals = self.emissions.data.double().softmax(2).masked_fill(~self.emissions.mask[..., None], 0)
-            return marginals, marginals.gather(2, tags[..., None])[..., 0]
+            chances = self.emissions.data.double().softmax(2).masked_fill(~self.emissions.mask[..., None], 0)
+            # tags that do not depend on each other: a link to a tag is the tag's own chance
+            num_tags = chances.shape[2]
+            return Posterior(chances, torch.ones_like(chances), chances, chances.new_ones(num_tags, num_tags))

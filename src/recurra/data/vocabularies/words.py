@@ -12,11 +12,11 @@ import numpy as np
 from recurra.data.vocabularies.base import EOS, EOS_INDEX, UNK, UNK_INDEX, VocabularyConfig, rank_by_frequency
 
 # Scripts written without blanks: Han, Hiragana, Katakana; each character is a word of its own.
-_NO_BLANKS = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-_WORD = rf"[^\W{_NO_BLANKS}]"
+NO_BLANKS = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_WORD = rf"[^\W{NO_BLANKS}]"
 _PATTERNS = {
     "whitespace": re.compile(r"\n|\S+"),
-    "words": re.compile(rf"\n|<unk>|\d+(?:[.,]\d+)*(?![^\W\d{_NO_BLANKS}])|{_WORD}+(?:['\u2019]{_WORD}+)*|\S"),
+    "words": re.compile(rf"\n|<unk>|\d+(?:[.,]\d+)*(?![^\W\d{NO_BLANKS}])|{_WORD}+(?:['\u2019]{_WORD}+)*|\S"),
 }
 _DIGIT = re.compile(r"\d")
 _FINDERS: dict[str, Callable[[str], list[str]]] = {
@@ -30,7 +30,7 @@ _OPENING = set("([{$#@\u2018\u201c\uff08\u300a\u300c\u00a1\u00bf")
 _JOINING = set("-/_=*+<>|\\^~&`'")
 _WIDE_MARKS = "\u3001-\u303f\uff01-\uff65"
 _IS_WIDE_MARK = re.compile(f"[{_WIDE_MARKS}]")
-_IS_NO_BLANKS = re.compile(f"[{_NO_BLANKS}{_WIDE_MARKS}]")
+_IS_NO_BLANKS = re.compile(f"[{NO_BLANKS}{_WIDE_MARKS}]")
 
 
 class WordVocabulary:
@@ -140,6 +140,11 @@ def fit_words(config: VocabularyConfig, sentences: Iterable[Sequence[str]]) -> W
     already_unknown = normal.pop(UNK, 0)
     words, counts, unknown = rank_by_frequency(normal, config)
     return WordVocabulary(words, [unknown + already_unknown, num_sentences, *counts], config.pattern, config.lowercase)
+
+
+def parted_by_blank(word: str, following: str) -> bool:
+    """Whether running text has a blank between two words: not between characters of scripts without blanks."""
+    return not (_IS_NO_BLANKS.match(word[-1:]) and _IS_NO_BLANKS.match(following[:1]))
 
 
 def _normal(word: str, lowercase: bool, pattern: str) -> str:
