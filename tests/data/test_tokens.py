@@ -17,6 +17,7 @@ from recurra.data import (
     VocabularyConfig,
     encode_tokens,
     fit_vocabulary,
+    mirror_tokens,
     open_tokens,
     write_tokens,
 )
@@ -39,6 +40,13 @@ def test_documents_end_with_eos(vocabulary: Vocabulary) -> None:
     assert corpus.tokens.tolist() == [2, 3, 4, 1, 1, 4, 2]
     assert corpus.starts.tolist() == [0, 4, 5]
     assert (corpus.eos_index, corpus.num_characters) == (1, 5)
+
+
+def test_the_mirror_reverses_each_document(vocabulary: Vocabulary) -> None:
+    corpus = mirror_tokens(encode_tokens(PIECES, vocabulary))
+    assert corpus.tokens.tolist() == [4, 3, 2, 1, 1, 2, 4, 1]
+    assert corpus.starts.tolist() == [0, 4, 5]
+    assert mirror_tokens(corpus).tokens.tolist() == [2, 3, 4, 1, 1, 4, 2, 1]
 
 
 def test_file_equals_memory(tmp_path: Path, vocabulary: Vocabulary) -> None:

@@ -532,7 +532,7 @@ def test_a_wrong_kind_of_model(
 ) -> None:
     require_refusal(call("generate", classifier_run, "x"), "a text-classification model can't generate")
     start = ("finetune", classifier_run, "--data.train", texts / "reviews.csv", "--out", out)
-    require_refusal(call(*start), "a text-classifier, and fine-tuning starts from a language model")
+    require_refusal(call(*start, "--task", "tagging"), "for another task starts from a language model")
     require_refusal(call("evaluate", classifier_run, "--data.test", texts / "text.txt"), "no column 'label'")
     require_refusal(
         call("evaluate", language_run, "--data.test", texts / "text.txt", "model.x=1"), "only data.* options"
@@ -541,6 +541,7 @@ def test_a_wrong_kind_of_model(
     require_refusal(call(*other, "model.hidden_size=99"), "the pretrained model gives (48, 8) for `encoder.recurrent")
     require_refusal(call(*other, "task.vocabulary.kind=word"), "`task.vocabulary` is that of the pretrained model")
     require_refusal(call(*other, "--task", "translation"), "no task `translation` to fine-tune for")
+    require_refusal(call(*other, f"finetune.backward={language_run}"), "and one that reads backward is wanted")
     further = (
         "finetune",
         language_run,
@@ -551,7 +552,7 @@ def test_a_wrong_kind_of_model(
         "--task",
         "language-modelling",
     )
-    require_refusal(call(*further, "finetune.adapt_epochs=1"), "finetune.adapt_epochs is for a classifier")
+    require_refusal(call(*further, "finetune.adapt_epochs=1"), "finetune.adapt_epochs is for text classification only")
     require_refusal(call("finetune", "gone", "--data.train", "x"), "gone: no such folder")
     assert not out.exists()
 

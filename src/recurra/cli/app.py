@@ -60,17 +60,16 @@ def train(recipe: str | None = None, *overrides: str, flags: RunFlags = RunFlags
 def finetune(
     start: str,
     *overrides: str,
-    task: Annotated[
-        str, Parameter(help="what the new model is to do (`recurra list tasks`)")
-    ] = "text-classification",
+    task: Annotated[str, Parameter(help="what the new model is to do (`recurra list tasks`)")] = "text-classification",
     flags: RunFlags = RunFlags(),
 ) -> None:
-    """Fine-tune a saved language model.
+    """Fine-tune a saved model: a language model for another task, or any model for its own task on other data.
 
     Args:
-        start: folder of a trained language model.
-        overrides: options of the run as key=value, e.g. finetune.adapt_epochs=1.
-        task: what the new model is to do.
+        start: folder of a trained model.
+        overrides: options of the run as key=value, e.g. finetune.adapt_epochs=1 or finetune.backward=FOLDER.
+        task: what the new model is to do (`recurra list tasks`); without it, a language model becomes a text
+            classifier, and another model goes on with its own task.
         flags: files and folder.
     """
     from recurra.cli.running import run_finetune

@@ -10,7 +10,7 @@ from recurra.data.sampling import BucketedBatches
 from recurra.data.sharding import Shard
 from recurra.data.splits import Splits, split_pieces, split_records
 from recurra.data.streaming import TokenStream
-from recurra.data.tokens import TokenCorpus, encode_tokens, open_tokens, write_tokens
+from recurra.data.tokens import TokenCorpus, encode_tokens, mirror_tokens, open_tokens, write_tokens
 from recurra.data.transforms import TextAugment, TextAugmentConfig, augment
 from recurra.data.vocabularies.base import Texts, Vocabulary, VocabularyConfig
 from recurra.data.vocabulary import VOCABULARIES, fit_vocabulary, vocabulary_from_json
@@ -43,6 +43,7 @@ __all__ = [
     "encode_tokens",
     "fit_labels",
     "fit_vocabulary",
+    "mirror_tokens",
     "open_tokens",
     "read_pieces",
     "read_records",

@@ -86,6 +86,22 @@ def write_tokens(path: Path, pieces: Iterable[TextPiece], vocabulary: Vocabulary
     return open_tokens(path)
 
 
+def mirror_tokens(corpus: TokenCorpus) -> TokenCorpus:
+    """The corpus with each document's tokens in reverse order, as one reads it who starts at the end.
+
+    An eos stands after each document as before, also after one that had none; the whole is held in memory.
+    """
+    tokens = np.asarray(corpus.tokens)
+    eos = np.array([corpus.eos_index], tokens.dtype)
+    parts = []
+    for document in np.split(tokens, corpus.starts[1:]):
+        ended = len(document) and document[-1] == corpus.eos_index
+        parts += [document[: len(document) - bool(ended)][::-1], eos]
+    lengths = [len(text) + 1 for text in parts[::2]]
+    starts = np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.int64)
+    return TokenCorpus(np.concatenate(parts), starts, corpus.eos_index, corpus.num_characters)
+
+
 def open_tokens(path: Path) -> TokenCorpus:
     """Map what `write_tokens` wrote.
 

@@ -11,12 +11,17 @@ from torch import Tensor, nn
 
 from recurra.core.config import Config
 from recurra.core.errors import ModelFileError
+from recurra.layers import WordEmbedding
+
+_ENCODER = "encoder."
+"""Where a language model keeps its encoder."""
 
 
 class FinetuneConfig(Config):
     """Where a fine-tuned model starts (Howard and Ruder 2018, ULMFiT)."""
 
-    start: str = Field(description="folder of a saved language model")
+    start: str = Field(description="folder of a saved language model, or of a model of the same task")
+    backward: str | None = Field(None, description="folder of a language model that reads backward, to join the first")
     adapt_epochs: int = Field(0, ge=0, description="epochs of language modelling on the target's texts first")
     adapt_learning_rate: float = Field(1e-3, gt=0, description="top rate of that stage")
 
@@ -36,30 +41,43 @@ class Transfer(NamedTuple):
 
 
 @torch.no_grad()
-def transfer(source: Mapping[str, Tensor], target: nn.Module) -> Transfer:
+def transfer(source: Mapping[str, Tensor], target: nn.Module, into: str = "encoder.") -> Transfer:
     """Copy the encoder of `source` into `target`, and every other tensor that has the same name and shape.
 
     Args:
         source: tensors of a saved language model.
-        target: a model whose encoder has the same sizes.
+        target: a model one of whose encoders has the same sizes.
+        into: where in `target` that encoder is; other tensors are copied only where it has the source's own name.
     Raises:
         ModelFileError: an encoder parameter is missing or of another shape.
     """
-    matched = []
+    matched, taken = [], set()
     own: dict[str, Tensor] = {}
     for name, tensor in target.state_dict(keep_vars=True).items():
         if not any(tensor is known for known in own.values()):  # a tied weight counts once
             own[name] = tensor
     for name, tensor in own.items():
-        fits = name in source and source[name].shape == tensor.shape
-        if fits:
-            tensor.copy_(source[name])
+        wanted = name.startswith(into)
+        origin = _ENCODER + name.removeprefix(into) if wanted else name if into == _ENCODER else ""
+        if origin in source and source[origin].shape == tensor.shape:
+            tensor.copy_(source[origin])
             matched.append(name)
-        elif name.startswith("encoder."):
-            found = tuple(source[name].shape) if name in source else "nothing"
+            taken.add(origin)
+        elif wanted:
+            found = tuple(source[origin].shape) if origin in source else "nothing"
             raise ModelFileError(
                 f"the pretrained model gives {found} for `{name}`, and {tuple(tensor.shape)} is wanted. Leave the "
                 "encoder's options (embedding_dim, cell, hidden_size, num_layers) as the pretrained model has them."
             )
     new = [name for name in own if name not in matched]
-    return Transfer(matched, new, [name for name in source if name not in matched])
+    return Transfer(matched, new, [name for name in source if name not in taken])
+
+
+def encoders(model: nn.Module) -> dict[str, str]:
+    """Where the encoders of language models are in a model: {"forward": "encoder.", "backward": ...}, by direction."""
+    for name, module in model.named_modules():
+        if isinstance(module, WordEmbedding):
+            pairs = (("forward", module.forward_lm), ("backward", module.backward_lm))
+            return {direction: f"{name}.{direction}_lm." for direction, part in pairs if part is not None}
+    found = {"forward": _ENCODER}
+    return found | ({"backward": "backward_encoder."} if getattr(model, "backward_encoder", None) is not None else {})

@@ -14,15 +14,19 @@ from torch import Tensor, nn
 
 from recurra.core.batch import ModelOutput, TaskSpec
 from recurra.core.config import Config
+from recurra.core.errors import ConfigError, ShapeError
 from recurra.core.sequences import Sequences
 from recurra.core.state import State
-from recurra.layers import Pooling, PoolingKind, TokenEncoder, TokenEncoderConfig
+from recurra.layers import Pooling, PoolingKind, TokenEncoder, TokenEncoderConfig, read_backward
 
 
 class TextClassifierConfig(TokenEncoderConfig):
     """A text classifier; the options of its encoder, and those of its head."""
 
     kind: Literal["text-classifier"] = "text-classifier"
+    backward_lm: TokenEncoderConfig | None = Field(
+        None, description="a second encoder, of a language model that reads backward"
+    )
     pooling: PoolingKind = Field("concat", description="how steps become one vector")
     head_size: int = Field(0, ge=0, description="units of a hidden layer before the logits; 0 is none")
     head_dropout: float = Field(0.0, ge=0, lt=1, description="dropout on what the head sees")
@@ -37,7 +41,10 @@ class TextClassifier(nn.Module):
         super().__init__()
         self.config = config
         self.encoder = TokenEncoder(spec.input_size, config)
-        self.pooling = Pooling(config.pooling, self.encoder.output_size, bidirectional=config.bidirectional)
+        size = self.encoder.output_size
+        self.backward_encoder = _backward_encoder(config, spec.input_size, size)
+        both = self.backward_encoder is not None
+        self.pooling = Pooling(config.pooling, size * (1 + both), bidirectional=config.bidirectional or both)
         self.dropout = nn.Dropout(config.head_dropout)
         size = self.pooling.output_size
         self.hidden = nn.Linear(size, config.head_size) if config.head_size else None
@@ -54,9 +61,17 @@ class TextClassifier(nn.Module):
             state: to go on from, for texts that come in parts; None starts afresh.
         Returns:
             Logits (B, num_labels), and the encoder's state.
+        Raises:
+            ShapeError: a state, and an encoder that reads backward.
         """
         encoded = self.encoder(inputs, state)
-        return ModelOutput(self.classify(encoded.outputs), encoded.state)
+        outputs = encoded.outputs
+        if self.backward_encoder is not None:
+            if state is not None:
+                raise ShapeError("a classifier that reads backward too needs whole texts: pass state=None.")
+            both = [outputs.data, read_backward(self.backward_encoder, inputs)]
+            outputs = outputs.with_data(torch.cat(both, -1))
+        return ModelOutput(self.classify(outputs), encoded.state)
 
     def classify(self, outputs: Sequences) -> Tensor:
         """Encoder outputs (B, T, H) -> logits (B, num_labels)."""
@@ -69,5 +84,19 @@ class TextClassifier(nn.Module):
     def layer_groups(self) -> list[list[nn.Parameter]]:
         """Parameters from the embedding to the head, for discriminative rates and unfreezing."""
         groups = self.encoder.layer_parameters()
+        if self.backward_encoder is not None:
+            pairs = zip(groups, self.backward_encoder.layer_parameters(), strict=True)
+            groups = [[*forward, *backward] for forward, backward in pairs]
         seen = {id(p) for group in groups for p in group}
         return [*groups, [p for p in self.parameters() if id(p) not in seen]]
+
+
+def _backward_encoder(config: TextClassifierConfig, vocab_size: int, output_size: int) -> TokenEncoder | None:
+    if config.backward_lm is None:
+        return None
+    if config.bidirectional:
+        raise ConfigError("`model.backward_lm`: the encoder is bidirectional already; set one of the two only.")
+    encoder = config.backward_lm.build_encoder(vocab_size)
+    if encoder.output_size != output_size or config.backward_lm.num_layers != config.num_layers:
+        raise ConfigError("`model.backward_lm`: both encoders must have the same layers and sizes.")
+    return encoder

@@ -4,8 +4,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from recurra.core.errors import ConfigError, did_you_mean
+from recurra.finetuning import FinetuneConfig
 from recurra.recipes.classification import generative_classifier, text_classifier, text_classifier_small
-from recurra.recipes.finetuning import finetune_classifier, finetune_generative, finetune_language_model
+from recurra.recipes.finetuning import (
+    finetune_classifier,
+    finetune_further,
+    finetune_generative,
+)
 from recurra.recipes.language import char_lm, char_lm_large, chinese_lm, word_lm
 from recurra.runs import RunConfig, override
 
@@ -18,11 +23,10 @@ RECIPES: dict[str, Callable[[], RunConfig]] = {
     "text-classifier-small": text_classifier_small,
     "generative-classifier": generative_classifier,
 }
-FINETUNE_RECIPES: dict[str, dict[str, Callable[[str, RunConfig], RunConfig]]] = {
+FINETUNE_RECIPES: dict[str, dict[str, Callable[[FinetuneConfig, RunConfig, RunConfig | None], RunConfig]]] = {
     "text-classification": {"text-classifier": finetune_classifier, "generative-classifier": finetune_generative},
-    "language-modelling": {"language-model": finetune_language_model},
 }
-"""By task and model; a task's first model is its default."""
+"""From a language model to another task, by task and model; a task's first model is its default."""
 
 
 def recipe(name: str, **overrides: Any) -> RunConfig:
@@ -36,24 +40,39 @@ def recipe(name: str, **overrides: Any) -> RunConfig:
     return override(RECIPES[name](), overrides)
 
 
-def finetune_recipe(start: str, pretrained: RunConfig, task: str, overrides: Mapping[str, Any]) -> RunConfig:
-    """The config that fine-tunes a saved language model.
+def finetune_recipe(
+    start: str, pretrained: RunConfig, task: str | None, overrides: Mapping[str, Any], backward: RunConfig | None = None
+) -> RunConfig:
+    """The config that fine-tunes a saved model.
 
     Args:
         start: its folder.
         pretrained: its config.
-        task: what the new model is to do.
+        task: what the new model is to do; None: text classification after a language model, else the model's own.
         overrides: dotted options; `model` or `model.kind` chooses among the task's models.
+        backward: config of the language model at `finetune.backward`, if that is given.
     Raises:
         ConfigError: no such task, model or option.
     """
+    own = pretrained.task.kind
+    task = task or ("text-classification" if own == "language-modelling" else own)
+    paths = FinetuneConfig(start=start, backward=overrides.get("finetune.backward"))
+    if task == own:
+        return override(finetune_further(paths, pretrained), overrides)
+    if own != "language-modelling":
+        kind = pretrained.model.kind
+        raise ConfigError(f"{start}: a {kind}, and fine-tuning for another task starts from a language model.")
     if task not in FINETUNE_RECIPES:
-        raise ConfigError(f"no task `{task}` to fine-tune for.{did_you_mean(task, FINETUNE_RECIPES)}")
+        raise ConfigError(f"no task `{task}` to fine-tune for.{did_you_mean(task, [*FINETUNE_RECIPES, own])}")
+    if own != "language-modelling":
+        raise ConfigError(
+            f"{start}: a {pretrained.model.kind}; fine-tuning for another task starts from a language model."
+        )
     models = FINETUNE_RECIPES[task]
     kind = overrides.get("model.kind", overrides.get("model", next(iter(models))))
     if kind not in models:
         raise ConfigError(f"task {task} has no model `{kind}` to fine-tune.{did_you_mean(str(kind), models)}")
-    return override(models[kind](start, pretrained), overrides)
+    return override(models[kind](paths, pretrained, backward), overrides)
 
 
 __all__ = ["FINETUNE_RECIPES", "RECIPES", "finetune_recipe", "recipe"]

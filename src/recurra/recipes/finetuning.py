@@ -1,9 +1,10 @@
-"""Recipes that start from a saved language model."""
+"""Recipes that start from a saved model."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from recurra.core.errors import ConfigError
 from recurra.finetuning import FinetuneConfig
 from recurra.layers import DropoutConfig, TokenEncoderConfig
 from recurra.models import GenerativeClassifierConfig, TextClassifierConfig
@@ -14,30 +15,37 @@ from recurra.training.optimizer import AdamWConfig
 from recurra.training.schedule import ConstantConfig, LinearConfig, SlantedTriangularConfig
 
 
-def finetune_classifier(start: str, pretrained: RunConfig) -> RunConfig:
+def finetune_classifier(start: FinetuneConfig, pretrained: RunConfig, backward: RunConfig | None) -> RunConfig:
     """A classifier on a language model's encoder, in ULMFiT's manner (Howard and Ruder 2018).
 
     Args:
-        start: folder of the saved language model.
-        pretrained: its config; encoder and vocabulary options are taken from it.
+        start: where the saved language models are.
+        pretrained: config of the first; encoder and vocabulary options are taken from it.
+        backward: config of the one that reads backward, if any.
     """
+    second = None if backward is None else TokenEncoderConfig(**_encoder_options(backward))
     return RunConfig(
         task=TextClassificationConfig(vocabulary=pretrained.task.vocabulary),
-        model=TextClassifierConfig(**_encoder_options(pretrained), head_size=50, head_dropout=0.2),
+        model=TextClassifierConfig(**_encoder_options(pretrained), backward_lm=second, head_size=50, head_dropout=0.2),
         optimizer=AdamWConfig(learning_rate=4e-3, beta1=0.8, discriminative=2.6, unfreeze_epochs=1, clip_norm=1.0),
         schedule=SlantedTriangularConfig(),
         training=TrainingConfig(epochs=6, batch_size=32),
-        finetune=FinetuneConfig(start=start),
+        finetune=start,
     )
 
 
-def finetune_generative(start: str, pretrained: RunConfig) -> RunConfig:
+def finetune_generative(start: FinetuneConfig, pretrained: RunConfig, backward: RunConfig | None) -> RunConfig:
     """A generative classifier: the language model stays as it is, and learns how each class tilts its words.
 
     Args:
-        start: folder of the saved language model.
+        start: where the saved language model is.
         pretrained: its config.
+        backward: not used: the likelihood of a text needs one direction.
+    Raises:
+        ConfigError: one that reads backward is given.
     """
+    if backward is not None:
+        raise ConfigError("`finetune.backward`: a generative classifier reads in one direction; leave it away.")
     options = _encoder_options(pretrained) | {"dropout": DropoutConfig(), "tied": pretrained.model.tied}
     return RunConfig(
         task=TextClassificationConfig(vocabulary=pretrained.task.vocabulary, max_length=150),
@@ -45,7 +53,7 @@ def finetune_generative(start: str, pretrained: RunConfig) -> RunConfig:
         optimizer=AdamWConfig(learning_rate=0.03, weight_decay=0.0, discriminative=2.6, unfreeze_epochs=1000),
         schedule=LinearConfig(),
         training=TrainingConfig(epochs=5, batch_size=32),
-        finetune=FinetuneConfig(start=start),
+        finetune=start,
     )
 
 
@@ -55,14 +63,39 @@ def _encoder_options(pretrained: RunConfig) -> dict[str, Any]:
     return {name: source[name] for name in TokenEncoderConfig.model_fields}
 
 
-def finetune_language_model(start: str, pretrained: RunConfig) -> RunConfig:
-    """The same language model, trained further on other text with discriminative rates."""
+def with_language_models(
+    config: RunConfig, start: FinetuneConfig, pretrained: RunConfig, backward: RunConfig | None
+) -> RunConfig:
+    """A recipe of a tagger or reader whose words are also read by language models (Akbik et al. 2018).
+
+    Args:
+        config: the recipe.
+        start: where the saved language models are.
+        pretrained: config of the first.
+        backward: config of the one that reads backward, if any.
+    """
+    models = {"forward_lm": pretrained, "backward_lm": backward}
+    encoders = {
+        name: TokenEncoderConfig(**(_encoder_options(source) | {"dropout": DropoutConfig()}))
+        for name, source in models.items()
+        if source is not None
+    }
+    return config.model_copy(update={"model": config.model.model_copy(update=encoders), "finetune": start})
+
+
+def finetune_further(start: FinetuneConfig, pretrained: RunConfig) -> RunConfig:
+    """The same model for the same task, trained further on other data with discriminative rates.
+
+    Args:
+        start: where the saved model is.
+        pretrained: its config.
+    """
     rate = pretrained.optimizer.learning_rate / 4
     return pretrained.model_copy(
         update={
             "optimizer": pretrained.optimizer.model_copy(update={"learning_rate": rate, "discriminative": 2.6}),
             "schedule": SlantedTriangularConfig() if pretrained.training.epochs > 1 else ConstantConfig(),
             "training": pretrained.training.model_copy(update={"epochs": 3, "max_updates": None}),
-            "finetune": FinetuneConfig(start=start),
+            "finetune": start,
         }
     )

@@ -20,6 +20,11 @@ from recurra.training.schedule import CosineConfig
 MODELS_OF_TASK = {
     "language-modelling": ("language-model",),
     "text-classification": ("text-classifier", "generative-classifier"),
+    "tagging": ("tagger",),
+    "translation": ("encoder-decoder",),
+    "summarisation": ("encoder-decoder",),
+    "question-answering": ("reader",),
+    "story-questions": ("story-reader",),
 }
 
 
@@ -32,7 +37,7 @@ class RunConfig(Config):
     schedule: ScheduleConfig = CosineConfig()
     training: TrainingConfig = TrainingConfig()
     data: DataConfig = DataConfig()
-    finetune: FinetuneConfig | None = Field(None, description="start from a saved language model")
+    finetune: FinetuneConfig | None = Field(None, description="start from a saved model")
     seed: int = Field(0, ge=0, lt=2**63, description="of weights, shuffling, dropout and random splits")
 
     @model_validator(mode="after")
@@ -40,8 +45,8 @@ class RunConfig(Config):
         fitting = MODELS_OF_TASK[self.task.kind]
         if self.model.kind not in fitting:
             raise ValueError(f"task {self.task.kind} needs model.kind={' or '.join(fitting)}, not {self.model.kind}")
-        if self.finetune is not None and self.finetune.adapt_epochs and self.task.kind == "language-modelling":
-            raise ValueError("finetune.adapt_epochs is for a classifier: a language model learns the texts anyway")
+        if self.finetune is not None and self.finetune.adapt_epochs and self.task.kind != "text-classification":
+            raise ValueError("finetune.adapt_epochs is for text classification only")
         return self
 
 

@@ -19,9 +19,13 @@ MAX_PAIRS = 20
 MAX_TILES = 5
 MAX_METRIC_CHARTS = 4
 MAX_SAMPLE_CHARACTERS = 20_000
+MAX_EXAMPLE_CHARACTERS = 500
 SMOOTHED_PARTS = 40
 NOT_METRICS = ("kind", "update", "epoch", "seconds", "tokens", "loss", "nats")
-TELLING = ("accuracy", "macro_f1", "perplexity", "bpc", "roc_auc", "micro_f1", "ece", "nats", "loss")
+TELLING = (
+    *("accuracy", "f1", "exact_match", "bleu", "chrf", "rouge_1", "rouge_2", "rouge_l"),
+    *("macro_f1", "perplexity", "bpc", "roc_auc", "micro_f1", "ece", "nats", "loss"),
+)
 
 Metrics = Mapping[str, float]
 
@@ -50,7 +54,8 @@ class Report:
         baselines: metrics of other systems on the same data, by name.
         confusion: confusion matrix of the final evaluation.
         per_class: metrics of each class, by label.
-        samples: generated texts or predictions.
+        samples: generated texts.
+        examples: rows (what was asked, what was answered, what was wanted) of the final evaluation.
         gradient_through_time: mean size of dL/dh by steps back from the loss, from 0.
         notes: sentences shown at the top (a fall-back that was taken, rows that were skipped).
         lang: language of the headings.
@@ -66,6 +71,7 @@ class Report:
     confusion: Confusion | None = None
     per_class: Mapping[str, Metrics] | None = None
     samples: Sequence[str] = ()
+    examples: Sequence[tuple[str, str, str]] = ()
     gradient_through_time: Sequence[float] | None = None
     notes: Sequence[str] = ()
     lang: Literal["en", "zh"] = "en"
@@ -84,7 +90,7 @@ def render(report: Report) -> str:
     """The page as HTML."""
     words = WORDS[report.lang]
     results = [_tiles(report), _results(report), _curves(report), _classes(report), _confusion(report)]
-    body = "".join([*results, _samples(report)]) or muted(words["empty"])
+    body = "".join([*results, _examples(report), _samples(report)]) or muted(words["empty"])
     header = f"<header><h1>{escape(report.title)}</h1>{_facts(report)}</header>{_notes(report)}"
     return document(report.title, words["html"], header + body + _config(report) + muted(words["footer"]))
 
@@ -205,8 +211,15 @@ def _confusion(report: Report) -> str:
 
 
 def _samples(report: Report) -> str:
-    cards = "".join(card(f"<pre>{escape(_clip(sample))}</pre>") for sample in report.samples)
+    cards = "".join(card(f"<pre>{escape(_clip(sample, MAX_SAMPLE_CHARACTERS))}</pre>") for sample in report.samples)
     return section(WORDS[report.lang]["samples"], f'<div class="samples">{cards}</div>' if cards else "")
+
+
+def _examples(report: Report) -> str:
+    words = WORDS[report.lang]
+    rows = [tuple(_clip(part, MAX_EXAMPLE_CHARACTERS) for part in row) for row in report.examples]
+    head = (words["asked"], words["answered"], words["wanted"])
+    return section(words["examples"], card(table(head, rows, "texts")) if rows else "")
 
 
 def _config(report: Report) -> str:
@@ -245,8 +258,8 @@ def _finite(value: object) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def _clip(text: str) -> str:
-    return text if len(text) <= MAX_SAMPLE_CHARACTERS else f"{text[:MAX_SAMPLE_CHARACTERS]}…"
+def _clip(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[:most]}…"
 
 
 def _duration(seconds: float, clock: str) -> str:

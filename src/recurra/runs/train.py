@@ -16,13 +16,14 @@ from recurra.core.errors import ConfigError, RecurraError
 from recurra.core.files import write_json
 from recurra.core.seeding import seed_everything
 from recurra.data import Shard, Splits, TokenCorpus
-from recurra.finetuning import transfer
-from recurra.models import MODELS, LanguageModel
+from recurra.finetuning import encoders, transfer
+from recurra.models import MODELS
 from recurra.runs.config import RunConfig
 from recurra.runs.folder import discard_unbegun, open_folder, require_same_data
 from recurra.runs.gradients import gradient_through_time
 from recurra.runs.report import Confusion, Report, write_report
-from recurra.runs.saved import SavedModel, load
+from recurra.runs.saved import SavedModel
+from recurra.runs.start import Start, load_start
 from recurra.tasks import TASKS, LanguageModelling, Preparation, Prepared, StreamOptions, documents
 from recurra.training import Job, Loop, Progress, World, read_metrics, start_world, stop_world
 from recurra.training.checkpoint import (
@@ -65,7 +66,7 @@ def train(run: Run) -> SavedModel:
     """
     world = start_world(run.config.training.device)
     try:
-        start = _load_start(run.config)
+        start = load_start(run.config)
         _once(world, lambda: open_folder(run.out, run.config, run.resume))
         try:
             return _train(run, world, start)
@@ -75,21 +76,6 @@ def train(run: Run) -> SavedModel:
             raise
     finally:
         stop_world()
-
-
-def _load_start(config: RunConfig) -> SavedModel | None:
-    """The pretrained language model to start from, if any."""
-    if config.finetune is None:
-        return None
-    start = load(config.finetune.start)
-    if not isinstance(start.model, LanguageModel):
-        raise ConfigError(
-            f"{config.finetune.start}: a {start.config.model.kind}, and fine-tuning starts from a language model. "
-            "Give the folder of one, or train it first: recurra train char-lm --data.train FILE."
-        )
-    if config.task.vocabulary != start.config.task.vocabulary:
-        raise ConfigError("`task.vocabulary` is that of the pretrained model, and can't be changed: leave it away.")
-    return start
 
 
 def _once(world: World, action: Callable[[], None]) -> None:
@@ -104,7 +90,7 @@ def _once(world: World, action: Callable[[], None]) -> None:
         raise fault
 
 
-def _train(run: Run, world: World, start: SavedModel | None) -> SavedModel:
+def _train(run: Run, world: World, start: Start | None) -> SavedModel:
     config = run.config
     seed_everything(config.seed)
     say = run.say if world.is_main else lambda _: None
@@ -136,10 +122,16 @@ def _best_tensors(folder: Path, progress: Progress) -> dict[str, Tensor]:
     return read_checkpoint(checkpoint_path(folder / "checkpoints", "best", progress.best_update)).tensors
 
 
-def _prepare(run: Run, world: World, start: SavedModel | None) -> Prepared:
+def _prepare(run: Run, world: World, start: Start | None) -> Prepared:
     cache = run.out / ("cache" if world.is_main else f"cache-{world.rank}")
-    vocabulary = None if start is None else start.task.vocabulary  # type: ignore[attr-defined]
-    given = Preparation(data=run.config.data, seed=run.config.seed, cache=cache, vocabulary=vocabulary)
+    same = start is not None and start.is_same_task(run.config)
+    given = Preparation(
+        data=run.config.data,
+        seed=run.config.seed,
+        cache=cache,
+        pretrained=None if start is None or same else start.vocabulary,
+        fitted=start.first.task if start is not None and same else None,
+    )
     prepared: Prepared = TASKS[run.config.task.kind].prepare(run.config.task, given)
     return prepared
 
@@ -180,22 +172,32 @@ def _evaluation(config: RunConfig) -> StreamOptions:
     return StreamOptions(batch_size=rows, length=max(config.training.tbptt_length, 128), seed=0, shuffle=False)
 
 
-def _transfer(run: Run, world: World, start: SavedModel, model: nn.Module, prepared: Prepared) -> str:
-    """Adapt the language model to the target's texts if asked, then take its encoder over."""
+def _transfer(run: Run, world: World, start: Start, model: nn.Module, prepared: Prepared) -> str:
+    """Adapt the language models to the target's texts if asked, then take their encoders over."""
     config = run.config
     assert config.finetune is not None
-    if isinstance(prepared.task, LanguageModelling):
-        load_model_tensors(model, model_tensors(start.model), config.finetune.start)
+    if start.is_same_task(config):
+        load_model_tensors(model, model_tensors(start.first.model), config.finetune.start)
         return "all weights of the pretrained model taken over"
-    tensors = _adapt(run, world, start, prepared) if config.finetune.adapt_epochs else model_tensors(start.model)
-    return transfer(tensors, model).sentence()
+    sources = {"forward": start.first} | ({} if start.backward is None else {"backward": start.backward})
+    places = encoders(model)
+    if places.keys() != sources.keys():
+        raise ConfigError(
+            f"the new model has room for {' and '.join(places) or 'no'} language models, and {' and '.join(sources)} "
+            "are given: set model.forward_lm and model.backward_lm, or leave both to `recurra finetune`."
+        )
+    sentences = []
+    for direction, saved in sources.items():
+        adapts = config.finetune.adapt_epochs
+        tensors = _adapt(run, world, direction, saved, prepared) if adapts else model_tensors(saved.model)
+        sentences.append(transfer(tensors, model, places[direction]).sentence())
+    return "; ".join(sentences)
 
 
-def _adapt(run: Run, world: World, start: SavedModel, prepared: Prepared) -> dict[str, Tensor]:
-    """The language model's weights after training on the target's texts (ULMFiT, second stage)."""
-    config = run.config
-    assert config.finetune is not None
-    eos = start.task.vocabulary.eos_index  # type: ignore[attr-defined]
+def _adapt(run: Run, world: World, direction: str, start: SavedModel, prepared: Prepared) -> dict[str, Tensor]:
+    """A language model's weights after training on the target's texts (ULMFiT, second stage)."""
+    config, task = run.config, start.task
+    assert config.finetune is not None and isinstance(task, LanguageModelling)
     training = start.config.training.model_copy(
         update={
             "epochs": config.finetune.adapt_epochs,
@@ -211,17 +213,18 @@ def _adapt(run: Run, world: World, start: SavedModel, prepared: Prepared) -> dic
         update={"learning_rate": config.finetune.adapt_learning_rate, "discriminative": 2.6}
     )
     adapted = start.config.model_copy(update={"training": training, "optimizer": optimizer, "seed": config.seed})
-    texts = prepared.splits
-    valid = None if texts.valid is None else _as_documents(texts.valid, eos)
-    parts = Splits(_as_documents(texts.train, eos), valid, None)
-    stage = Prepared(task=start.task, splits=parts, notes=())
-    folder = run.out / "adapt"
+    train, valid = (
+        None if part is None else task.directed(_as_documents(part, task.vocabulary.eos_index))
+        for part in (prepared.splits.train, prepared.splits.valid)
+    )
+    stage = Prepared(task=task, splits=Splits(train, valid, None), notes=())
+    folder = run.out / ("adapt" if direction == "forward" else f"adapt-{direction}")
     folder.mkdir(exist_ok=True)
     inner = Run(config=adapted, out=folder, resume=run.resume, quiet=run.quiet, say=run.say)
     progress = _loop(inner, world, start.model.train(), stage).run()
     if world.is_main:
         found = "" if progress.best_value is None else f": {progress.tag} {progress.best_value:.4f}"
-        run.say(f"language model adapted to the texts{found}")
+        run.say(f"{direction} language model adapted to the texts{found}")
     seed_everything(config.seed)
     return _best_tensors(folder, progress)
 
@@ -266,7 +269,7 @@ def _report(run: Run, saved: SavedModel, split: Any, tables: dict[str, Any], not
     found = metrics.get("test", metrics.get("valid", {}))
     samples: list[str] = []
     reach = None
-    if isinstance(saved.task, LanguageModelling):
+    if isinstance(saved.task, LanguageModelling) and saved.task.config.direction == "forward":
         samples = [saved.generate(max_length=300, temperature=0.8, seed=seed) for seed in (1, 2, 3)]
         if split is not None:
             batch = saved.task.stream(split, _evaluation(run.config)).next_batch()
@@ -282,6 +285,7 @@ def _report(run: Run, saved: SavedModel, split: Any, tables: dict[str, Any], not
         baselines={n: {t: v for t, v in b.items() if "/" not in t} for n, b in metrics.get("baselines", {}).items()},
         confusion=None if confusion is None else Confusion(*confusion),
         per_class=tables.get("classes"),
+        examples=tables.get("examples", ()),
         samples=samples,
         gradient_through_time=reach,
         notes=notes,

@@ -27,15 +27,15 @@ class Preparation:
         data: which files, and how to read them.
         seed: of random splits.
         cache: a folder for what does not fit into memory.
-        vocabulary: of a pretrained model, to be the task's own; None fits one on the training split.
-        pretrained: of pretrained language models that read the text beside the task's own words; None is none.
+        pretrained: vocabulary of the language model that the new model starts from, or None.
+        fitted: the same task as it was fitted before, whose vocabularies and labels are kept, or None.
     """
 
     data: DataConfig
     seed: int
     cache: Path
-    vocabulary: Vocabulary | None = None
     pretrained: Vocabulary | None = None
+    fitted: Any = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -30,6 +30,7 @@ from recurra.data import (
     VocabularyConfig,
     encode_tokens,
     fit_vocabulary,
+    mirror_tokens,
     read_pieces,
     split_pieces,
     vocabulary_from_json,
@@ -48,6 +49,9 @@ class LanguageModellingConfig(Config):
 
     kind: Literal["language-modelling"] = "language-modelling"
     vocabulary: VocabularyConfig = VocabularyConfig(kind="char")
+    direction: Literal["forward", "backward"] = Field(
+        "forward", description="backward: each token from those after it, for features of taggers and classifiers"
+    )
     length_jitter: int = Field(0, ge=0, description="window lengths vary by so many steps around tbptt_length")
 
 
@@ -89,14 +93,16 @@ class LanguageModelling(TextItems):
         """Read the corpus, hold parts out, fit the vocabulary on the training part, encode."""
         data = given.data
         sources, notes = _split_sources(data)
-        vocabulary = given.vocabulary
-        if vocabulary is None:
+        if given.fitted is None:
             vocabulary = fit_vocabulary(config.vocabulary, lambda: (piece.text for piece in sources.train()))
+        else:
+            vocabulary = given.fitted.vocabulary
         task = cls(config, vocabulary)
         parts = [
             None if source is None else write_tokens(given.cache / f"{name}.tokens", source(), vocabulary)
             for name, source in zip(("train", "valid", "test"), sources, strict=True)
         ]
+        parts = [None if part is None else task.directed(part) for part in parts]
         splits = Splits(*parts)
         measured = splits.valid or splits.train
         assert measured is not None, "there is always a training part"
@@ -124,7 +130,7 @@ class LanguageModelling(TextItems):
 
     def read(self, paths: str | list[str], data: DataConfig) -> TokenCorpus:
         """Encode files."""
-        return encode_tokens(read_pieces(paths, data, data.text_column), self.vocabulary)
+        return self.directed(encode_tokens(read_pieces(paths, data, data.text_column), self.vocabulary))
 
     def encode(self, texts: list[str]) -> TokenCorpus:
         """Each text is a document; an empty one too.
@@ -135,7 +141,12 @@ class LanguageModelling(TextItems):
         require_texts(texts)
         if not texts:
             raise DataError("no texts are given: at least one is wanted.")
-        return documents([self.vocabulary.encode_array(text) for text in texts], self.vocabulary.eos_index)
+        rows = [self.vocabulary.encode_array(text) for text in texts]
+        return self.directed(documents(rows, self.vocabulary.eos_index))
+
+    def directed(self, corpus: TokenCorpus) -> TokenCorpus:
+        """The corpus in the order in which this task reads."""
+        return mirror_tokens(corpus) if self.config.direction == "backward" else corpus
 
     def encode_labelled(self, texts: list[str], targets: list[Any]) -> TokenCorpus:
         """Each text is a document; its own tokens are its targets.
@@ -148,7 +159,13 @@ class LanguageModelling(TextItems):
         return self.encode(texts)
 
     def encode_prompt(self, prompt: str) -> list[int]:
-        """The tokens that generation starts from: a document start, then the prompt."""
+        """The tokens that generation starts from: a document start, then the prompt.
+
+        Raises:
+            ConfigError: the model reads backward.
+        """
+        if self.config.direction == "backward":
+            raise ConfigError("this model reads backward, and can't continue a text: use one that reads forward.")
         return [self.vocabulary.eos_index, *self.vocabulary.encode(prompt)]
 
     def loss(self, prediction: Any, batch: Batch) -> LossSum:

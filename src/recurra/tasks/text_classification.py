@@ -113,8 +113,12 @@ class TextClassification(TextItems):
         """Read the rows, hold parts out, fit labels and vocabulary on the training part, encode."""
         rows, choice, notes = _read_splits(given.data, given.seed)
         names = [_split_label(choice.label_of(row), config) for row in rows.train]
-        labels = fit_labels(name for row in names for name in row)
-        vocabulary = given.vocabulary or fit_vocabulary(config.vocabulary, [choice.text_of(row) for row in rows.train])
+        if given.fitted is not None:
+            labels, vocabulary = given.fitted.labels, given.fitted.vocabulary
+        else:
+            labels = fit_labels(name for row in names for name in row)
+            texts = [choice.text_of(row) for row in rows.train]
+            vocabulary = given.pretrained or fit_vocabulary(config.vocabulary, texts)
         counts = np.zeros(len(labels))
         for row in names:
             for name in row:
