@@ -1,6 +1,10 @@
 """Floor 4: what models are put together from."""
 
 from recurra.layers.attention import ATTENTIONS, AttendedMemory, Attention, AttentionConfig, AttentionOutput
+from recurra.layers.bridge import Bridge
+from recurra.layers.copying import CopyScores, require_full
+from recurra.layers.crf import LinearChainCRF
+from recurra.layers.decoder import AttentiveDecoder, DecoderConfig, DecoderOutput, DecoderState
 from recurra.layers.dropout import EmbeddingDropout, LockedDropout
 from recurra.layers.embedding import TokenEmbedding
 from recurra.layers.encoder import TokenEncoder, TokenEncoderConfig
@@ -20,6 +24,7 @@ from recurra.layers.softmax import (
     SoftmaxConfig,
     SoftmaxHead,
 )
+from recurra.layers.tag_scores import TagScores
 from recurra.layers.words import WordEmbedding, WordEncoder, WordEncoderConfig, read_backward
 
 __all__ = [
@@ -31,13 +36,20 @@ __all__ = [
     "Attention",
     "AttentionConfig",
     "AttentionOutput",
+    "AttentiveDecoder",
+    "Bridge",
     "ChunkedSoftmax",
     "ChunkedSoftmaxConfig",
+    "CopyScores",
+    "DecoderConfig",
+    "DecoderOutput",
+    "DecoderState",
     "DeferredLogits",
     "DropoutConfig",
     "EmbeddingDropout",
     "FullSoftmax",
     "FullSoftmaxConfig",
+    "LinearChainCRF",
     "LockedDropout",
     "Pooling",
     "PoolingKind",
@@ -48,6 +60,7 @@ __all__ = [
     "SampledSoftmaxConfig",
     "SoftmaxConfig",
     "SoftmaxHead",
+    "TagScores",
     "TokenEmbedding",
     "TokenEncoder",
     "TokenEncoderConfig",
@@ -55,4 +68,5 @@ __all__ = [
     "WordEncoder",
     "WordEncoderConfig",
     "read_backward",
+    "require_full",
 ]

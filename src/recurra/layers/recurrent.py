@@ -190,14 +190,14 @@ class Recurrent(nn.Module):
     ) -> tuple[Tensor, State]:
         cell = self._cell(index)
         initial = self._initial(index, inputs.batch_size) if self.config.learn_initial_state else None
-        noise = self._noise(cell, xs)
+        noise = self.noise(cell, xs)
         result: tuple[Tensor, State] = cell(
             xs, state, inputs.lengths, inputs.reset, noise=noise, reverse=reverse, initial=initial
         )
         return result
 
-    def _noise(self, cell: Cell, xs: Tensor) -> Noise:
-        """This call's noise for one cell; all masks come from torch's default generator."""
+    def noise(self, cell: Cell, xs: Tensor) -> Noise:
+        """One call's noise for one of the cells and the rows of `xs`; masks come from torch's default generator."""
         dropout, zoneout = self.config.dropout, self._zoneout(cell)
         if not self.training:
             return Noise(zoneout=zoneout) if zoneout else NO_NOISE

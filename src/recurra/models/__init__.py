@@ -3,24 +3,32 @@
 from typing import Any
 
 from recurra.core.config import by_kind
+from recurra.models.encoder_decoder import EncoderDecoder, EncoderDecoderConfig
 from recurra.models.generative_classifier import GenerativeClassifier, GenerativeClassifierConfig
 from recurra.models.language_model import LanguageModel, LanguageModelConfig
+from recurra.models.tagger import Tagger, TaggerConfig
 from recurra.models.text_classifier import TextClassifier, TextClassifierConfig
 
 MODELS: dict[str, Any] = {
     "language-model": LanguageModel,
     "text-classifier": TextClassifier,
     "generative-classifier": GenerativeClassifier,
+    "encoder-decoder": EncoderDecoder,
+    "tagger": Tagger,
 }
 ModelConfig = by_kind(model.Config for model in MODELS.values())
 
 __all__ = [
     "MODELS",
+    "EncoderDecoder",
+    "EncoderDecoderConfig",
     "GenerativeClassifier",
     "GenerativeClassifierConfig",
     "LanguageModel",
     "LanguageModelConfig",
     "ModelConfig",
+    "Tagger",
+    "TaggerConfig",
     "TextClassifier",
     "TextClassifierConfig",
 ]

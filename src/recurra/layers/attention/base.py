@@ -145,7 +145,7 @@ class Attention(nn.Module, ABC):
                 f"{name} got queries of shape {tuple(queries.shape)} for a memory of {batch_size} rows: (B, T, "
                 f"{self.query_size}) with B = {batch_size} is wanted."
             )
-        if self.past != "none" and queries.shape[1] != 1:
+        if self.past != "none" and queries.shape[1] > 1:
             raise ShapeError(f"{name} looks at the weights of earlier steps: give it one step at a time.")
         if previous is not None and previous.shape != memory.mask.shape:
             raise ShapeError(
