@@ -85,6 +85,14 @@ def language_run(texts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def backward_run(texts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same of a language model that reads backward."""
+    out = tmp_path_factory.mktemp("backward") / "run"
+    main([*LANGUAGE, "--data.train", str(texts / "text.txt"), "--out", str(out), "task.direction=backward"])
+    return out
+
+
+@pytest.fixture(scope="session")
 def classifier_run(texts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a finished run of text classification; tests copy it before they change it."""
     out = tmp_path_factory.mktemp("classifier") / "run"

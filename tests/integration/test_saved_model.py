@@ -384,6 +384,38 @@ def test_a_language_model_can_be_trained_further(
     assert further.evaluate(texts / "text.txt")["nats"] < language.evaluate(texts / "text.txt")["nats"]
 
 
+def test_a_backward_language_model_says_how_likely_a_text_is_but_writes_none(call: Call, backward_run: Path) -> None:
+    model = recurra.load(backward_run)
+    (found,) = model.predict(["the cat"])
+    assert found["tokens"] == len("the cat") + 1 and found["nats"] > 0
+    assert model.predict(["tac eht"]) != [found]
+    refused = call("generate", backward_run, "x")
+    assert refused.code == 2 and "reads backward" in refused.err
+
+
+def test_fine_tuning_joins_both_directions(
+    call: Call, texts: Path, language_run: Path, backward_run: Path, tmp_path: Path
+) -> None:
+    given = ("finetune", language_run, "--data.train", texts / "reviews.csv", f"finetune.backward={backward_run}")
+    done = call(*given, "--out", tmp_path / "both", *FINETUNE, "optimizer.learning_rate=1e-30")
+    assert done.code == 0, done.err
+    tuned = recurra.load(tmp_path / "both").model.state_dict()
+    for run, prefix in ((language_run, "encoder."), (backward_run, "backward_encoder.")):
+        for name, tensor in recurra.load(run).model.state_dict().items():
+            if name.startswith("encoder."):
+                torch.testing.assert_close(tuned[prefix + name.removeprefix("encoder.")], tensor)
+
+
+def test_a_classifier_goes_on_with_other_rows(call: Call, texts: Path, classifier_run: Path, tmp_path: Path) -> None:
+    rows = "text,label\n" + "bad poor day,neg\nfine great day,pos\n" * 10
+    (tmp_path / "rows.csv").write_text(rows)
+    done = call("finetune", classifier_run, "--data.train", tmp_path / "rows.csv", "--out", tmp_path / "on", *FINETUNE)
+    assert done.code == 0, done.err
+    before, after = recurra.load(classifier_run), recurra.load(tmp_path / "on")
+    assert after.labels == before.labels and after.config.finetune is not None
+    assert after.task.vocabulary.to_json() == before.task.vocabulary.to_json()  # type: ignore[attr-defined]
+
+
 def test_an_estimator_fine_tunes(texts: Path, language_run: Path) -> None:
     said, labels = columns(texts / "reviews.csv")
     model = recurra.TextClassifier(start=str(language_run), epochs=1, options={"training.batch_size": 16})

@@ -11,17 +11,12 @@ from recurra.tasks import FileTask
 
 def model_card(config: RunConfig, task: FileTask, metrics: dict[str, Any]) -> str:
     """Markdown; `metrics` as `SavedModel.metrics`."""
-    use = (
-        'print(model.generate("Once", max_length=200, temperature=0.8))'
-        if config.task.kind == "language-modelling"
-        else 'print(model.predict(["a text"]), model.predict_proba(["a text"]))'
-    )
     start = f"\nFine-tuned from `{config.finetune.start}`.\n" if config.finetune is not None else ""
     return f"""---
 library_name: recurra
 tags: [recurrent-neural-network, {config.task.kind}]
 ---
-# {config.task.kind}: {config.model.cell.kind}, {config.model.hidden_size} units, {config.model.num_layers} layer(s)
+# {config.task.kind}: {config.model.kind}, {config.model.cell.kind}, {config.model.hidden_size} units
 {start}
 Trained on `{config.data.train}` with seed {config.seed}.
 
@@ -35,7 +30,7 @@ Trained on `{config.data.train}` with seed {config.seed}.
 import recurra
 
 model = recurra.load("FOLDER")
-{use}
+{task.usage}
 ```
 
 ## Configuration

@@ -86,6 +86,10 @@ class FileTask(Task, Protocol):
     def reports(self) -> bool:
         """Whether the predictions of an evaluation are kept for `report`."""
 
+    @property
+    def usage(self) -> str:
+        """A line of Python that uses a loaded `model`, for its card."""
+
     def stream(self, split: Any, options: StreamOptions) -> BatchStream:
         """The batches of an encoded split."""
 
@@ -139,6 +143,7 @@ class TextItems:
     """What holds for tasks whose item is a text; a task with other items says what differs."""
 
     reports: ClassVar[bool] = True
+    usage: ClassVar[str] = 'print(model.predict(["a text"]))'
     columns: dict[str, Any]
 
     def item(self, line: str) -> Any:

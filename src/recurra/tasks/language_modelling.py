@@ -74,6 +74,7 @@ class LanguageModelling(TextItems):
 
     Config: ClassVar[type[Config]] = LanguageModellingConfig
     reports = False
+    usage = 'print(model.generate("Once", max_length=200, temperature=0.8))'
     monitor: ClassVar[tuple[str, Literal["min", "max"]]] = ("nats", "min")
 
     def __init__(self, config: LanguageModellingConfig, vocabulary: Vocabulary) -> None:

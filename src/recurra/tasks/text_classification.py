@@ -69,6 +69,7 @@ class TextClassification(TextItems):
     """The task over a fitted vocabulary and labels."""
 
     Config: ClassVar[type[Config]] = TextClassificationConfig
+    usage = 'print(model.predict(["a text"]), model.predict_proba(["a text"]))'
 
     def __init__(
         self,
