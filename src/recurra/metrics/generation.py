@@ -28,6 +28,7 @@ class Generated(NamedTuple):
 
     Attributes:
         text: the best one found.
+        source: the text that it is of.
         score: what texts were ranked by.
         alternatives: other texts with their scores, best first.
         source_tokens: what was read, the end included.
@@ -39,6 +40,7 @@ class Generated(NamedTuple):
     """
 
     text: str
+    source: str = ""
     score: float = 0.0
     alternatives: tuple[tuple[str, float], ...] = ()
     source_tokens: tuple[str, ...] = ()
@@ -164,7 +166,9 @@ class TranslationMetrics:
         return figures | self._likelihood.compute()
 
     def signature(self) -> str:
-        """How BLEU and chrF were computed, as sacrebleu writes it; known after `compute`."""
+        """How BLEU and chrF are computed, as sacrebleu writes it."""
+        for metric in (self._bleu, self._chrf):
+            metric.corpus_score(["a"], [["a"]])  # without a score there is no signature
         return f"BLEU {self._bleu.get_signature()}, chrF {self._chrf.get_signature()}"
 
 

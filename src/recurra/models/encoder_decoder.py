@@ -215,6 +215,11 @@ class DecoderStepper:
         """The attention weights (R, S) of the step that led to `state`; zeros without an attention."""
         return cast(DecoderState, state)[3]
 
+    def select(self, rows: Tensor) -> DecoderStepper:
+        """The stepper of the given rows (int64 indices) alone."""
+        memory = AttendedMemory(*(part[rows] for part in self.memory))
+        return DecoderStepper(self.model, memory, None if self.copies is None else self.copies[rows], self.num_copies)
+
 
 def _repeat(state: State, copies: int) -> State:
     return state if copies == 1 else tree_map(lambda leaf: leaf.repeat_interleave(copies, 0), state)

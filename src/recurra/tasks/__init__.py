@@ -5,11 +5,15 @@ from typing import Any
 from recurra.core.config import by_kind
 from recurra.tasks.base import Alignment, FileTask, Preparation, Prepared, StreamOptions, TextItems, require_texts
 from recurra.tasks.language_modelling import LanguageModelling, LanguageModellingConfig, documents
+from recurra.tasks.summarisation import Summarisation, SummarisationConfig
 from recurra.tasks.text_classification import TextClassification, TextClassificationConfig
+from recurra.tasks.translation import Translation, TranslationConfig
 
 TASKS: dict[str, Any] = {
     "language-modelling": LanguageModelling,
     "text-classification": TextClassification,
+    "translation": Translation,
+    "summarisation": Summarisation,
 }
 TaskConfig = by_kind(task.Config for task in TASKS.values())
 
@@ -22,10 +26,14 @@ __all__ = [
     "Preparation",
     "Prepared",
     "StreamOptions",
+    "Summarisation",
+    "SummarisationConfig",
     "TaskConfig",
     "TextClassification",
     "TextClassificationConfig",
     "TextItems",
+    "Translation",
+    "TranslationConfig",
     "documents",
     "require_texts",
 ]
