@@ -6,6 +6,7 @@ from recurra.core.config import by_kind
 from recurra.models.encoder_decoder import EncoderDecoder, EncoderDecoderConfig
 from recurra.models.generative_classifier import GenerativeClassifier, GenerativeClassifierConfig
 from recurra.models.language_model import LanguageModel, LanguageModelConfig
+from recurra.models.story_reader import StoryReader, StoryReaderConfig
 from recurra.models.tagger import Tagger, TaggerConfig
 from recurra.models.text_classifier import TextClassifier, TextClassifierConfig
 
@@ -15,6 +16,7 @@ MODELS: dict[str, Any] = {
     "generative-classifier": GenerativeClassifier,
     "encoder-decoder": EncoderDecoder,
     "tagger": Tagger,
+    "story-reader": StoryReader,
 }
 ModelConfig = by_kind(model.Config for model in MODELS.values())
 
@@ -27,6 +29,8 @@ __all__ = [
     "LanguageModel",
     "LanguageModelConfig",
     "ModelConfig",
+    "StoryReader",
+    "StoryReaderConfig",
     "Tagger",
     "TaggerConfig",
     "TextClassifier",

@@ -5,6 +5,7 @@ from typing import Any
 from recurra.core.config import by_kind
 from recurra.tasks.base import Alignment, FileTask, Preparation, Prepared, StreamOptions, TextItems, require_texts
 from recurra.tasks.language_modelling import LanguageModelling, LanguageModellingConfig, documents
+from recurra.tasks.story_questions import StoryAnswer, StoryQuestions, StoryQuestionsConfig
 from recurra.tasks.summarisation import Summarisation, SummarisationConfig
 from recurra.tasks.text_classification import TextClassification, TextClassificationConfig
 from recurra.tasks.translation import Translation, TranslationConfig
@@ -14,6 +15,7 @@ TASKS: dict[str, Any] = {
     "text-classification": TextClassification,
     "translation": Translation,
     "summarisation": Summarisation,
+    "story-questions": StoryQuestions,
 }
 TaskConfig = by_kind(task.Config for task in TASKS.values())
 
@@ -25,6 +27,9 @@ __all__ = [
     "LanguageModellingConfig",
     "Preparation",
     "Prepared",
+    "StoryAnswer",
+    "StoryQuestions",
+    "StoryQuestionsConfig",
     "StreamOptions",
     "Summarisation",
     "SummarisationConfig",

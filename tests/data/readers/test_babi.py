@@ -32,7 +32,7 @@ def test_a_question_is_asked_of_the_sentences_before_it(tmp_path: Path) -> None:
     records = read(tmp_path, STORY)
     first, second, third = records
     assert first.fields == {
-        "story": "Mary went to the garden.\nJohn took the ball.",
+        "story": "Mary went to the garden.\nJohn took the ball.\n",
         "question": "Where is Mary?",
         "answer": "garden",
         "supporting": "1",
@@ -41,10 +41,11 @@ def test_a_question_is_asked_of_the_sentences_before_it(tmp_path: Path) -> None:
         "Mary went to the garden.",
         "John took the ball.",
         "Mary went home.",
+        "",
     ]
     assert second.fields["answer"] == "home, garden"
     assert second.fields["supporting"] == "3\n1", "line 4 is the third sentence"
-    assert third.fields == {"story": "第一句。", "question": "谁在家？", "answer": "", "supporting": ""}
+    assert third.fields == {"story": "第一句。\n", "question": "谁在家？", "answer": "", "supporting": ""}
     assert [record.id for record in records] == ["3", "5", "7"]
     assert second.where == f"{tmp_path / 'story.txt'}:5"
     assert records.columns == ("story", "question", "answer", "supporting")
@@ -87,7 +88,7 @@ def test_bad_lines_are_named_or_skipped(tmp_path: Path, line: str, fault: str) -
     assert fault in str(caught.value)
     assert "skip_bad_rows" in str(caught.value)
     records = read(tmp_path, text, skip_bad_rows=True)
-    assert [record.fields["story"] for record in records] == ["Mary sat."]
+    assert [record.fields["story"] for record in records] == ["Mary sat.\n"]
     assert records.skipped == 1
 
 

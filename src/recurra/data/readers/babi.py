@@ -29,7 +29,7 @@ _IS_QUESTION = re.compile(r"[?？]\s*$")
 def read_babi(path: Path, options: ReadOptions) -> RowReader:
     """A row a question.
 
-    Columns: `story`, its sentences so far, joined by line ends; `question`; `answer`, "" where there is none;
+    Columns: `story`, its sentences so far, a line end after each; `question`; `answer`, "" where there is none;
     `supporting`, the places of the sentences to read, counted from 1 within `story`, joined by line ends. A line whose
     number does not go on makes all questions of its story bad, as their sentences are not known.
     """
@@ -107,7 +107,7 @@ class _Story:
         if fault:
             return BadRow(f"{where}: {fault}. {_MEND}")
         places = "\n".join(str(self._place(part)) for part in supporting.split())
-        fields = ("\n".join(self.sentences), question, answer, places)
+        fields = ("".join(f"{sentence}\n" for sentence in self.sentences), question, answer, places)
         return Row(dict(zip(COLUMNS, fields, strict=True)), number, where)
 
     def _place(self, number: str) -> int | None:
