@@ -384,6 +384,19 @@ def test_a_language_model_can_be_trained_further(
     assert further.evaluate(texts / "text.txt")["nats"] < language.evaluate(texts / "text.txt")["nats"]
 
 
+def test_beam_search_completes_a_prompt(call: Call, language_run: Path, language: SavedModel) -> None:
+    (greedy,) = language.complete("the c", max_length=12)
+    assert greedy[0] == language.generate("the c", max_length=12, temperature=0)
+    found = language.complete("the c", beam_size=4, num_best=3, max_length=12)
+    scores = [score for _, score in found]
+    assert scores == sorted(scores, reverse=True) and scores[0] >= greedy[1] - 1e-5
+    assert len({text for text, _ in found}) == 3 and all(text.startswith("the c") for text, _ in found)
+    shown = call("generate", language_run, "the c", "--beam-size", "4", "--samples", "3", "--max-length", "12")
+    assert shown.code == 0 and [text for text, _ in found] == shown.out.removesuffix("\n").split(f"\n{'-' * 40}\n")
+    refused = call("generate", language_run, "x", "--beam-size", "2", "--samples", "3")
+    assert refused.code == 2 and "num_best=3" in refused.err
+
+
 def test_a_backward_language_model_says_how_likely_a_text_is_but_writes_none(call: Call, backward_run: Path) -> None:
     model = recurra.load(backward_run)
     (found,) = model.predict(["the cat"])

@@ -133,6 +133,7 @@ def generate(
     repetition_penalty: float = 1.0,
     samples: int = 1,
     seed: int | None = None,
+    beam_size: int = 0,
 ) -> None:
     """Continue a prompt with a language model, printing as it comes.
 
@@ -146,9 +147,13 @@ def generate(
         repetition_penalty: above 1, tokens already seen become less likely.
         samples: how many texts.
         seed: same seed, same text.
+        beam_size: above 0, nothing is drawn: the likeliest texts that a search of this width finds, --samples of them.
     """
-    from recurra.cli.using import run_generate
+    from recurra.cli.using import run_complete, run_generate
 
+    if beam_size:
+        run_complete(model, prompt, samples, max_length, beam_size)
+        return
     options = {
         "max_length": max_length,
         "temperature": temperature,

@@ -87,6 +87,12 @@ def run_generate(model: str, prompt: str, samples: int, seed: int | None, option
         print("\n" + "-" * 40 if number + 1 < samples else "")
 
 
+def run_complete(model: str, prompt: str, samples: int, max_length: int, beam_size: int) -> None:
+    """Print the likeliest continuations, best first."""
+    found = load(model).complete(prompt, beam_size=beam_size, num_best=samples, max_length=max_length)
+    print(f"\n{'-' * 40}\n".join(text for text, _ in found))
+
+
 def _data_config(overrides: Sequence[str]) -> DataConfig:
     """Only options of `data` make sense here."""
     given = parse_overrides(overrides)

@@ -20,12 +20,13 @@ from safetensors.torch import load_file
 from torch import nn
 
 import recurra
+from recurra.core import state as states
 from recurra.core.batch import InputKind, TaskSpec
 from recurra.core.config import parse
 from recurra.core.errors import ConfigError, DataError, ModelFileError, OutputError, RecurraError
 from recurra.core.files import write_folder
-from recurra.data import DataConfig
-from recurra.decoding import SamplingConfig, sample
+from recurra.data import DataConfig, Vocabulary
+from recurra.decoding import SamplingConfig, SearchConfig, beam_search, sample
 from recurra.models import MODELS
 from recurra.runs.card import model_card
 from recurra.runs.config import RunConfig
@@ -139,23 +140,18 @@ class SavedModel:
 
     def generate_stream(self, prompt: str = "", **sampling: Any) -> Iterator[str]:
         """Continue a prompt, yielding text as it comes."""
-        task = self.task
-        if not isinstance(task, LanguageModelling):
-            raise ConfigError(f"a {self.config.task.kind} model can't generate; train a language model for that.")
         config = parse(SamplingConfig, sampling)
-        vocabulary = task.vocabulary
-        never = [] if vocabulary.unk_index is None else [vocabulary.unk_index]
+        vocabulary, start, never = self._prompt(prompt)
         drawn = sample(
             self.model.stream(),  # type: ignore[operator]
-            task.encode_prompt(prompt),
+            start,
             config,
             stop=vocabulary.eos_index,
             never=never,
             device=self.device,
         )
-        prompt_tokens = vocabulary.encode(prompt)
-        shown = len(vocabulary.decode(prompt_tokens))
-        tokens = list(prompt_tokens)
+        tokens = start[1:]
+        shown = len(vocabulary.decode(tokens))
         for token in drawn:
             tokens.append(token)
             text = vocabulary.decode(tokens)
@@ -164,6 +160,33 @@ class SavedModel:
             if len(text) > shown:
                 yield text[shown:]
                 shown = len(text)
+
+    @torch.no_grad()
+    def complete(self, prompt: str = "", **search: Any) -> list[tuple[str, float]]:
+        """The likeliest continuations of a prompt, by beam search.
+
+        Args:
+            prompt: may be empty: the start of a document.
+            search: fields of SearchConfig: beam_size, num_best, max_length, length_penalty, no_repeat_ngram, ...
+        Returns:
+            Texts that start with the prompt, and their scores, best first.
+        """
+        vocabulary, prompt_tokens, never = self._prompt(prompt)
+        config = parse(SearchConfig, search)
+        state = None
+        for token in prompt_tokens[:-1]:
+            _, state = self.model.step(torch.tensor([token], device=self.device), state)  # type: ignore[operator]
+        rows = torch.zeros(config.beam_size, dtype=torch.int64, device=self.device)
+        (found,) = beam_search(
+            self.model,  # type: ignore[arg-type]
+            None if state is None else states.select(state, rows),
+            config,
+            start=prompt_tokens[-1],
+            eos=vocabulary.eos_index,
+            limits=torch.tensor([config.max_length], device=self.device),
+            never=never,
+        )
+        return [(vocabulary.decode([*prompt_tokens[1:], *best.tokens]), best.score) for best in found]
 
     def save(self, folder: str | Path) -> None:
         """Write the folder; it appears whole or not at all.
@@ -193,6 +216,14 @@ class SavedModel:
             (building / "README.md").write_text(model_card(self.config, self.task, self.metrics), encoding="utf-8")
 
         write_folder(path, fill)
+
+    def _prompt(self, prompt: str) -> tuple[Vocabulary, list[int], list[int]]:
+        """The vocabulary, the tokens to start from, and those that are never generated."""
+        task = self.task
+        if not isinstance(task, LanguageModelling):
+            raise ConfigError(f"a {self.config.task.kind} model can't generate; train a language model for that.")
+        never = [] if task.vocabulary.unk_index is None else [task.vocabulary.unk_index]
+        return task.vocabulary, task.encode_prompt(prompt), never
 
     def _likelihoods(self, text: str) -> Any:
         """The log-probabilities of one text's tokens, in one piece."""
