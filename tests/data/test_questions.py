@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from recurra.core.errors import DataError
 from recurra.data import DataConfig
-from recurra.data.questions import AnswerPlace, Question, QuestionColumns, hold_out_passages, read_questions
+from recurra.data.questions import AnswerPlace, Question, QuestionColumns, hold_out_documents, read_questions
 
 needs_data = pytest.mark.skipif("RECURRA_DATA" not in os.environ, reason="RECURRA_DATA is not set")
 PASSAGE = "Rome 😀 is old. Old Rome is big."
@@ -145,16 +146,25 @@ def test_empty_question_is_a_bad_row(tmp_path: Path) -> None:
 
 def test_questions_of_a_passage_stay_together() -> None:
     rows = [Question(str(n), "q", f"passage {n % 30}", (), "x:1") for n in range(200)]
-    parts = hold_out_passages(rows, 0.2, 0.1, seed=3)
+    parts = hold_out_documents(rows, 0.2, 0.1, seed=3)
     assert sum(map(len, parts)) == 200
     found = [{row.passage for row in part} for part in parts]
     assert not (found[0] & found[1] or found[0] & found[2] or found[1] & found[2])
     assert 40 <= len(parts.valid) < 50 and 20 <= len(parts.test) < 30
     assert [int(row.id) for row in parts.train] == sorted(int(row.id) for row in parts.train)
-    assert hold_out_passages(rows, 0.2, 0.1, seed=3) == parts
-    assert hold_out_passages(rows, 0.0) == (rows, [], [])
-    with pytest.raises(DataError, match="1 passages are too few"):
-        hold_out_passages([row for row in rows if row.passage == "passage 0"], 0.1)
+    assert hold_out_documents(rows, 0.2, 0.1, seed=3) == parts
+    assert hold_out_documents(rows, 0.0) == (rows, [], [])
+    with pytest.raises(DataError, match="1 documents are too few"):
+        hold_out_documents([row for row in rows if row.passage == "passage 0"], 0.1)
+
+
+def test_documents_are_told_by_their_titles_where_there_are_enough() -> None:
+    rows = [Question(str(n), "q", f"passage {n}", (), "x:1", title=f"document {n % 12}") for n in range(60)]
+    parts = hold_out_documents(rows, 0.2, seed=3)
+    assert not {row.title for row in parts.train} & {row.title for row in parts.valid}
+    few = [replace(row, title=f"document {int(row.id) % 3}") for row in rows]
+    parts = hold_out_documents(few, 0.2, seed=3)
+    assert len(parts.valid) == 12 and {row.title for row in parts.valid} <= {row.title for row in parts.train}
 
 
 @needs_data

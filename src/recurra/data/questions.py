@@ -28,6 +28,7 @@ ANSWER_NAMES = ("answers", "answer", "answer_text", "human_ans_spans", "span", "
 START_NAMES = ("answer_start", "answer_starts", "start", "answer_offset", "human_ans_indices")
 _MEND = "Mend it, or pass --data.skip_bad_rows=true to skip and count such rows."
 _SHOWN = 60
+_FEWEST_TITLES = 10
 
 
 class AnswerPlace(NamedTuple):
@@ -47,6 +48,7 @@ class Question:
         passage: its text.
         answers: right answers; empty: the passage holds none; None: not known.
         where: file and line, or path of keys, for messages.
+        title: of the document that the passage is of; "" where it has none.
     """
 
     id: str
@@ -54,6 +56,7 @@ class Question:
     passage: str
     answers: tuple[AnswerPlace, ...] | None
     where: str
+    title: str = ""
 
 
 class QuestionColumns(NamedTuple):
@@ -117,35 +120,54 @@ def read_questions(
     return Questions(merged, columns, tuple(notes))
 
 
-def hold_out_passages(
-    rows: Sequence[Question], valid_fraction: float, test_fraction: float = 0.0, *, seed: int = 0
-) -> Splits[list[Question]]:
-    """Split at random, all questions of a passage into the same part.
-
-    Each part gets passages until it has its share of the questions; the order of the file is kept.
+def place_answers(passage: str, texts: Sequence[str], where: str) -> tuple[AnswerPlace, ...]:
+    """Where answers without offsets stand in a passage: the first place of each.
 
     Raises:
-        DataError: too few passages.
+        DataError: one does not stand in it; `where` begins the message.
     """
-    sizes = Counter(row.passage for row in rows)
-    passages = list(sizes)
-    order = np.random.default_rng(seed).permutation(len(passages))
+    found = []
+    for text in texts:
+        place = AnswerPlace(text, passage.find(text)) if text in passage else _moved(passage, text, None)
+        if place is None:
+            raise DataError(f"{where}: the answer {_short(text)!r} does not stand in the passage.")
+        found.append(place)
+    return tuple(dict.fromkeys(found))
+
+
+def hold_out_documents(
+    rows: Sequence[Question], valid_fraction: float, test_fraction: float = 0.0, *, seed: int = 0
+) -> Splits[list[Question]]:
+    """Split at random, all questions of a document into the same part; without titles a passage is a document.
+
+    Each part gets documents until it has its share of the questions; the order of the file is kept. Titles are left
+    aside where fewer than ten of them would make the parts.
+
+    Raises:
+        DataError: too few documents.
+    """
+    titled = all(row.title for row in rows) and len({row.title for row in rows}) >= _FEWEST_TITLES
+    names = [row.title if titled else row.passage for row in rows]
+    sizes = Counter(names)
+    documents = list(sizes)
+    order = np.random.default_rng(seed).permutation(len(documents))
     part_of: dict[str, int] = {}
     place = 0
     for part, fraction in ((1, valid_fraction), (2, test_fraction)):
         held = 0
         while fraction and place < len(order) and held < max(1.0, fraction * len(rows)):
-            passage = passages[order[place]]
-            part_of[passage] = part
-            held += sizes[passage]
+            document = documents[order[place]]
+            part_of[document] = part
+            held += sizes[document]
             place += 1
     if place >= len(order) or (test_fraction and 2 not in part_of.values()):
         raise DataError(
-            f"{rows[0].where}: {len(passages)} passages are too few to hold some out: a passage's questions stay "
+            f"{rows[0].where}: {len(documents)} documents are too few to hold some out: the questions of one stay "
             "together. Give more, or files of their own with --data.valid (and --data.test), or hold nothing out with "
             "--data.valid_fraction=0."
         )
-    return Splits(*([row for row in rows if part_of.get(row.passage, 0) == part] for part in range(3)))
+    pairs = list(zip(names, rows, strict=True))
+    return Splits(*([row for name, row in pairs if part_of.get(name, 0) == part] for part in range(3)))
 
 
 _LINE = QuestionColumns("question", "passage", None, None)
@@ -169,7 +191,7 @@ class _RowReader:
         if not question.strip():
             raise _BadQuestion(f"the question (column {self.columns.question!r}) is empty.")
         answers = self._answers(record, passage) if self.want_answers else None
-        return Question(record.id, question, passage, answers, record.where)
+        return Question(record.id, question, passage, answers, record.where, record.fields.get("title", ""))
 
     def count_bad(self, fault: str) -> None:
         self.first_fault = self.first_fault or fault

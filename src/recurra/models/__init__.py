@@ -6,6 +6,7 @@ from recurra.core.config import by_kind
 from recurra.models.encoder_decoder import EncoderDecoder, EncoderDecoderConfig
 from recurra.models.generative_classifier import GenerativeClassifier, GenerativeClassifierConfig
 from recurra.models.language_model import LanguageModel, LanguageModelConfig
+from recurra.models.reader import Reader, ReaderConfig
 from recurra.models.story_reader import StoryReader, StoryReaderConfig
 from recurra.models.tagger import Tagger, TaggerConfig
 from recurra.models.text_classifier import TextClassifier, TextClassifierConfig
@@ -16,6 +17,7 @@ MODELS: dict[str, Any] = {
     "generative-classifier": GenerativeClassifier,
     "encoder-decoder": EncoderDecoder,
     "tagger": Tagger,
+    "reader": Reader,
     "story-reader": StoryReader,
 }
 ModelConfig = by_kind(model.Config for model in MODELS.values())
@@ -29,6 +31,8 @@ __all__ = [
     "LanguageModel",
     "LanguageModelConfig",
     "ModelConfig",
+    "Reader",
+    "ReaderConfig",
     "StoryReader",
     "StoryReaderConfig",
     "Tagger",

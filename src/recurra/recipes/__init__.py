@@ -12,6 +12,7 @@ from recurra.recipes.finetuning import (
     finetune_generative,
 )
 from recurra.recipes.language import char_lm, char_lm_large, chinese_lm, word_lm
+from recurra.recipes.question_answering import question_answering
 from recurra.recipes.story_questions import story_questions
 from recurra.runs import RunConfig, override
 
@@ -23,6 +24,7 @@ RECIPES: dict[str, Callable[[], RunConfig]] = {
     "text-classifier": text_classifier,
     "text-classifier-small": text_classifier_small,
     "generative-classifier": generative_classifier,
+    "question-answering": question_answering,
     "story-questions": story_questions,
 }
 FINETUNE_RECIPES: dict[str, dict[str, Callable[[FinetuneConfig, RunConfig, RunConfig | None], RunConfig]]] = {

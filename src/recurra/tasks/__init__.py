@@ -5,6 +5,7 @@ from typing import Any
 from recurra.core.config import by_kind
 from recurra.tasks.base import Alignment, FileTask, Preparation, Prepared, StreamOptions, TextItems, require_texts
 from recurra.tasks.language_modelling import LanguageModelling, LanguageModellingConfig, documents
+from recurra.tasks.question_answering import QuestionAnswering, QuestionAnsweringConfig
 from recurra.tasks.story_questions import StoryAnswer, StoryQuestions, StoryQuestionsConfig
 from recurra.tasks.summarisation import Summarisation, SummarisationConfig
 from recurra.tasks.text_classification import TextClassification, TextClassificationConfig
@@ -13,6 +14,7 @@ from recurra.tasks.translation import Translation, TranslationConfig
 TASKS: dict[str, Any] = {
     "language-modelling": LanguageModelling,
     "text-classification": TextClassification,
+    "question-answering": QuestionAnswering,
     "translation": Translation,
     "summarisation": Summarisation,
     "story-questions": StoryQuestions,
@@ -27,6 +29,8 @@ __all__ = [
     "LanguageModellingConfig",
     "Preparation",
     "Prepared",
+    "QuestionAnswering",
+    "QuestionAnsweringConfig",
     "StoryAnswer",
     "StoryQuestions",
     "StoryQuestionsConfig",
