@@ -68,10 +68,6 @@ def finetune_recipe(
         raise ConfigError(f"{start}: a {kind}, and fine-tuning for another task starts from a language model.")
     if task not in FINETUNE_RECIPES:
         raise ConfigError(f"no task `{task}` to fine-tune for.{did_you_mean(task, [*FINETUNE_RECIPES, own])}")
-    if own != "language-modelling":
-        raise ConfigError(
-            f"{start}: a {pretrained.model.kind}; fine-tuning for another task starts from a language model."
-        )
     models = FINETUNE_RECIPES[task]
     kind = overrides.get("model.kind", overrides.get("model", next(iter(models))))
     if kind not in models:
