@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
 from recurra.core.errors import DataError
-from recurra.data.records import PieceSource, Record, TextPiece
+from recurra.data.records import PieceSource, TextPiece
 
 T = TypeVar("T")
+
+
+class _HasPlace(Protocol):
+    @property
+    def where(self) -> str:
+        """File and line, for messages."""
+
+
+Row = TypeVar("Row", bound=_HasPlace)
 
 
 class Splits(NamedTuple, Generic[T]):
@@ -22,13 +31,13 @@ class Splits(NamedTuple, Generic[T]):
 
 
 def split_records(
-    rows: Sequence[Record],
+    rows: Sequence[Row],
     valid_fraction: float,
     test_fraction: float = 0.0,
     *,
     seed: int = 0,
-    label_of: Callable[[Record], str] | None = None,
-) -> Splits[list[Record]]:
+    label_of: Callable[[Row], str] | None = None,
+) -> Splits[list[Row]]:
     """Split rows at random, the same way for the same seed and rows; each part keeps the order of the file.
 
     Args:

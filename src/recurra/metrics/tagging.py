@@ -36,12 +36,16 @@ class Tagged(NamedTuple):
         tags: one a word.
         probabilities: of each word's tag, 0..1.
         spans: that the tags write, with their probabilities; empty where tags are not of spans.
+        text: the raw line that the words were cut from, or None.
+        offsets: where each word stands in it.
     """
 
     words: tuple[str, ...]
     tags: tuple[str, ...]
     probabilities: tuple[float, ...] = ()
     spans: tuple[TaggedSpan, ...] = ()
+    text: str | None = None
+    offsets: tuple[tuple[int, int], ...] = ()
 
 
 class TagMetrics:

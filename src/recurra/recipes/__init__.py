@@ -14,6 +14,7 @@ from recurra.recipes.finetuning import (
 from recurra.recipes.language import char_lm, char_lm_large, chinese_lm, word_lm
 from recurra.recipes.question_answering import question_answering
 from recurra.recipes.story_questions import story_questions
+from recurra.recipes.tagging import ner, ner_zh, tagger
 from recurra.runs import RunConfig, override
 
 RECIPES: dict[str, Callable[[], RunConfig]] = {
@@ -24,6 +25,9 @@ RECIPES: dict[str, Callable[[], RunConfig]] = {
     "text-classifier": text_classifier,
     "text-classifier-small": text_classifier_small,
     "generative-classifier": generative_classifier,
+    "tagger": tagger,
+    "ner": ner,
+    "ner-zh": ner_zh,
     "question-answering": question_answering,
     "story-questions": story_questions,
 }

@@ -8,6 +8,7 @@ from recurra.tasks.language_modelling import LanguageModelling, LanguageModellin
 from recurra.tasks.question_answering import QuestionAnswering, QuestionAnsweringConfig
 from recurra.tasks.story_questions import StoryAnswer, StoryQuestions, StoryQuestionsConfig
 from recurra.tasks.summarisation import Summarisation, SummarisationConfig
+from recurra.tasks.tagging import Tagging, TaggingConfig
 from recurra.tasks.text_classification import TextClassification, TextClassificationConfig
 from recurra.tasks.translation import Translation, TranslationConfig
 
@@ -18,6 +19,7 @@ TASKS: dict[str, Any] = {
     "translation": Translation,
     "summarisation": Summarisation,
     "story-questions": StoryQuestions,
+    "tagging": Tagging,
 }
 TaskConfig = by_kind(task.Config for task in TASKS.values())
 
@@ -37,6 +39,8 @@ __all__ = [
     "StreamOptions",
     "Summarisation",
     "SummarisationConfig",
+    "Tagging",
+    "TaggingConfig",
     "TaskConfig",
     "TextClassification",
     "TextClassificationConfig",

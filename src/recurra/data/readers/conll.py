@@ -36,7 +36,7 @@ _Line = tuple[int, str]
 
 
 def read_conll(path: Path, options: ReadOptions) -> RowReader:
-    """A row a sentence; the columns are "0", "1", ... Lines of -DOCSTART- and comments before a sentence are left out."""
+    """A row a sentence; the columns are "0", "1", ... Left out are -DOCSTART- and, before a sentence, # comments."""
     numbered = enumerate(read_lines(path, options.encoding), start=1)
     sample = list(itertools.islice(numbered, _SAMPLE_LINES))
     wordy = [line for _, line in sample if line.strip(" \t") and not line.startswith(_DOCSTART)]
@@ -52,7 +52,8 @@ def read_conll(path: Path, options: ReadOptions) -> RowReader:
     def cells(line: str) -> list[str] | str:
         found = cut(line)
         if len(found) != usual:
-            return f"{len(found)} columns where the file has {usual}: a {'tab' if tabs else 'blank'} is missing or too many"
+            mark = "tab" if tabs else "blank"
+            return f"{len(found)} columns where the file has {usual}: a {mark} is missing or too many"
         return f"column {found.index('')} is empty" if "" in found else found
 
     columns = [str(number) for number in range(usual)]

@@ -10,6 +10,7 @@ from typing import TypeAlias
 from recurra.core.errors import DataError
 from recurra.data.columns import choose_columns
 from recurra.data.readers.babi import read_babi
+from recurra.data.readers.conll import read_conll, read_conllu
 from recurra.data.readers.decoding import require_file
 from recurra.data.readers.delimited import read_csv, read_tsv
 from recurra.data.readers.jsonl import read_jsonl
@@ -30,6 +31,8 @@ READERS: dict[str, Callable[[Path, ReadOptions], RowReader]] = {
     "tsv": read_tsv,
     "jsonl": read_jsonl,
     "babi": read_babi,
+    "conll": read_conll,
+    "conllu": read_conllu,
     "squad": read_squad,
 }
 _FORMATS = {
@@ -41,6 +44,7 @@ _FORMATS = {
     ".json": "jsonl",
     ".babi": "babi",
 }
+_FORMATS |= dict.fromkeys((".conll", ".bio", ".bioes", ".iob", ".iob2"), "conll") | {".conllu": "conllu"}
 
 
 def format_of(path: Path, options: ReadOptions) -> str:

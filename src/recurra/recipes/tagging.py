@@ -1,0 +1,53 @@
+"""Recipes for tagging from scratch."""
+
+from __future__ import annotations
+
+from recurra.data import VocabularyConfig
+from recurra.layers import DropoutConfig
+from recurra.models import TaggerConfig
+from recurra.runs import RunConfig
+from recurra.tasks import TaggingConfig
+from recurra.training import TrainingConfig
+from recurra.training.optimizer import AdamWConfig
+from recurra.training.schedule import LinearConfig
+
+
+def tagger() -> RunConfig:
+    """Words and their characters, a bidirectional LSTM, a CRF: parts of speech, and any other tags."""
+    return RunConfig(
+        task=TaggingConfig(),
+        model=TaggerConfig(
+            embedding_dim=100,
+            character_dim=32,
+            character_hidden_size=40,
+            hidden_size=128,
+            bidirectional=True,
+            dropout=DropoutConfig(input=0.3, output=0.3),
+        ),
+        optimizer=AdamWConfig(learning_rate=4e-3, beta2=0.98, weight_decay=1e-3, clip_norm=1.0),
+        schedule=LinearConfig(warmup_updates=100),
+        training=TrainingConfig(epochs=8, batch_size=24),
+    )
+
+
+def ner() -> RunConfig:
+    """Names of few training sentences: stronger dropout, and any word may be read as unknown."""
+    config = tagger()
+    return config.model_copy(
+        update={
+            "task": TaggingConfig(word_dropout=0.15),
+            "model": config.model.model_copy(update={"dropout": DropoutConfig(input=0.4, output=0.4)}),
+            "training": TrainingConfig(epochs=20, batch_size=24),
+        }
+    )
+
+
+def ner_zh() -> RunConfig:
+    """Names in Chinese, whose words are single characters: no spellings."""
+    config = ner()
+    return config.model_copy(
+        update={
+            "task": TaggingConfig(vocabulary=VocabularyConfig(kind="word"), characters=None, word_dropout=0.1),
+            "model": config.model.model_copy(update={"character_dim": 0, "embedding_dim": 128}),
+        }
+    )
