@@ -1,6 +1,14 @@
 """Floor 4: what models are put together from."""
 
-from recurra.layers.attention import ATTENTIONS, AttendedMemory, Attention, AttentionConfig, AttentionOutput
+from recurra.layers.attention import (
+    ATTENTIONS,
+    AdditiveAttentionConfig,
+    AttendedMemory,
+    Attention,
+    AttentionConfig,
+    AttentionOutput,
+    GeneralAttentionConfig,
+)
 from recurra.layers.bridge import Bridge
 from recurra.layers.copying import CopyScores, require_full
 from recurra.layers.crf import LinearChainCRF
@@ -32,6 +40,7 @@ __all__ = [
     "SOFTMAXES",
     "AdaptiveSoftmax",
     "AdaptiveSoftmaxConfig",
+    "AdditiveAttentionConfig",
     "AttendedMemory",
     "Attention",
     "AttentionConfig",
@@ -49,6 +58,7 @@ __all__ = [
     "EmbeddingDropout",
     "FullSoftmax",
     "FullSoftmaxConfig",
+    "GeneralAttentionConfig",
     "LinearChainCRF",
     "LockedDropout",
     "Pooling",

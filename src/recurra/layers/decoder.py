@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple, TypeAlias, cast
 
 import torch
+import torch.nn.functional as F
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
@@ -149,6 +150,8 @@ class AttentiveDecoder(nn.Module):
             hidden, context, weights, fed = self._feed_all(xs, memory, self.initial_state(cells, memory))
             readout = fed if self.config.input_feeding == "output" else None
         else:
+            if self.feed_size:
+                inputs = inputs.with_data(F.pad(xs, (0, self.feed_size)))
             hidden = self.recurrent(inputs, cells).outputs.data
             context, weights = self._attend_all(hidden, memory)
         readout = self.read_out(xs, hidden, context) if readout is None else readout
