@@ -62,8 +62,9 @@ class StoryReader(nn.Module):
         self.dropout = nn.Dropout(config.sentence_dropout)
         self.reader = _reader(config, size)
         self.output = nn.Linear(size, spec.output_size)
-        if spec.output_prior is not None:
-            with torch.no_grad():
+        with torch.no_grad():
+            self.output.weight.mul_(0.5)  # what was read has a variance near 1, and the first answers are to be even
+            if spec.output_prior is not None:
                 self.output.bias.copy_(torch.tensor(spec.output_prior).log())
 
     def forward(self, inputs: Story, state: State | None = None) -> ModelOutput:
@@ -195,4 +196,4 @@ def _look_up(story: Sequences, vectors: Tensor) -> Sequences:
     """Rows (B, M) of `vectors` (N, D) -> (B, M, D), zero on padding, which may hold anything."""
     table = torch.cat([vectors.new_zeros(1, vectors.shape[1]), vectors])
     rows = torch.where(story.mask, story.data + 1, 0)
-    return story.with_data(table.index_select(0, rows.reshape(-1)).view(*rows.shape, -1))
+    return story.with_data(table.index_select(0, rows.reshape(-1)).view(*rows.shape, vectors.shape[1]))
