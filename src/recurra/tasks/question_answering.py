@@ -9,7 +9,6 @@ A passage longer than a window is read in windows that overlap; scores of all wi
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -34,13 +33,11 @@ from recurra.data.reading import NUM_FEATURES, ReadingBatch, ReadingEncoder, Rea
 from recurra.data.spans import sentence_places, word_places, words_within
 from recurra.data.vocabulary import vocabulary_from_json
 from recurra.data.words import Lexicon
-from recurra.decoding.spans import ScoredSpan, best_spans, most_overlapping
 from recurra.metrics.answers import AnswerLevel, AnswerMetrics
+from recurra.tasks.answers import Answer, AnswerChooser, answer_notes, text_of
 from recurra.tasks.base import Alignment, Preparation, Prepared, StreamOptions
 
 Item = tuple[str, str]
-_CANDIDATES = 200
-_ALTERNATIVES = 3
 
 
 class QuestionAnsweringConfig(Config):
@@ -72,40 +69,6 @@ class QuestionAnsweringConfig(Config):
         return self
 
 
-@dataclass(frozen=True, slots=True)
-class Alternative:
-    """Another answer, which shares no word with a better one."""
-
-    text: str
-    start: int
-    end: int
-    probability: float
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A prediction; `passage[start:end] == text`.
-
-    Attributes:
-        text: "" where there is no answer, as are start and end 0.
-        start, end: characters of the passage.
-        probability: of start and end together; where there is no answer, of that.
-        alternatives: other answers, the likeliest first.
-        no_answer_score: nats by which "no answer" is likelier than `best`; None for a model that always answers.
-        best: the best answer even where there is none.
-        question: as asked, for tables.
-    """
-
-    text: str
-    start: int
-    end: int
-    probability: float
-    alternatives: tuple[Alternative, ...]
-    no_answer_score: float | None
-    best: str
-    question: str
-
-
 class QuestionAnswering:
     """The task over fitted vocabularies."""
 
@@ -126,6 +89,9 @@ class QuestionAnswering:
             columns: what a file of the same kind calls them.
         """
         self.config, self.lexicon, self.with_none, self.columns = config, lexicon, with_none, columns
+        self.chooser = AnswerChooser(
+            config.max_answer_length, config.choice == "overlap", with_none, config.no_answer_threshold
+        )
         self.encoder = ReadingEncoder(lexicon, config.window, config.stride)
         self.spec = TaskSpec(
             input_kind=InputKind.TOKENS,
@@ -155,8 +121,10 @@ class QuestionAnswering:
         splits = Splits(*([task.encoder.encode(row) for row in part] or None for part in parts))
         named = zip(Splits._fields, splits, strict=True)
         held = ", ".join(f"{name} {task.sizes(part)}" for name, part in named if part)
-        found = [f"word vocabulary of {task.lexicon.words.size}; {held}", *task._cuts(splits)]
-        return Prepared(task=task, splits=splits, notes=(*notes, *found))
+        notes.append(f"word vocabulary of {task.lexicon.words.size}; {held}")
+        for name, part in zip(Splits._fields, splits, strict=True):
+            notes += answer_notes(name, part or [], config.max_answer_length)
+        return Prepared(task=task, splits=splits, notes=tuple(notes))
 
     @classmethod
     def from_files(cls, config: QuestionAnsweringConfig, files: Mapping[str, Any]) -> QuestionAnswering:
@@ -236,7 +204,7 @@ class QuestionAnswering:
         rows: list[list[int]] = [[] for _ in batch.examples]
         for row, (number, _) in enumerate(batch.windows):
             rows[number].append(row)
-        return [self._answer(example, found[own]) for example, own in zip(batch.examples, rows, strict=True)]
+        return [self.chooser.choose(example, found[own]) for example, own in zip(batch.examples, rows, strict=True)]
 
     def references(self, batch: Batch) -> list[list[str]]:
         """The texts of the right answers; none where the passage holds none."""
@@ -290,7 +258,9 @@ class QuestionAnswering:
         found = {}
         for name, chosen in spans.items():
             metrics = self.metrics()
-            texts = ["" if span is None else _text(example, *span) for example, span in zip(shown, chosen, strict=True)]
+            texts = [
+                "" if span is None else text_of(example, *span) for example, span in zip(shown, chosen, strict=True)
+            ]
             metrics.update(texts, [[a.text for a in example.source.answers or ()] for example in shown])
             found[name] = metrics.compute()
         return found
@@ -312,86 +282,6 @@ class QuestionAnswering:
             sums = torch.zeros_like(highest).index_add(0, number, shares)
             totals = (sums.log() + highest)[number]
         return (filled - totals[..., None]).masked_fill(~possible, -torch.inf)
-
-    def _answer(self, example: ReadingExample, log_probs: np.ndarray) -> Answer:
-        """The answer of (W, 2, 1 + T) log-probabilities of the windows."""
-        found: dict[tuple[int, int], ScoredSpan] = {}
-        for window, (start, end) in zip(example.windows, log_probs, strict=True):
-            stop = 1 + len(window.words.indices)
-            for span in best_spans(start[1:stop], end[1:stop], self.config.max_answer_length, _CANDIDATES):
-                key = (window.first + span.first, window.first + span.last)
-                if key not in found or found[key].log_prob < span.log_prob:
-                    found[key] = ScoredSpan(*key, span.log_prob)
-        spans = sorted(found.values(), key=lambda span: -span.log_prob)
-        none = float(np.logaddexp.reduce(log_probs[:, :, 0], axis=0).sum()) if self.with_none else -np.inf
-        if not spans:
-            probability = float(np.exp(none)) if self.with_none else 0.0
-            return Answer("", 0, 0, probability, (), 0.0 if self.with_none else None, "", example.source.question)
-        best = most_overlapping(spans[:_CANDIDATES]) if self.config.choice == "overlap" else spans[0]
-        score = float(np.clip(none - spans[0].log_prob, -1e6, 1e6)) if self.with_none else None
-        answered = score is None or score <= self.config.no_answer_threshold
-        others = _apart(spans, best if answered else None)
-        start, end = _ends(example, best) if answered else (0, 0)
-        return Answer(
-            example.source.passage[start:end],
-            start,
-            end,
-            float(np.exp(best.log_prob if answered else none)),
-            tuple(
-                Alternative(_text(example, o.first, o.last), *_ends(example, o), float(np.exp(o.log_prob)))
-                for o in others
-            ),
-            score,
-            _text(example, best.first, best.last),
-            example.source.question,
-        )
-
-    def _cuts(self, splits: Splits[Any]) -> list[str]:
-        """Sentences on answers that can't be given as they stand."""
-        found = []
-        for name, split in zip(Splits._fields, splits, strict=True):
-            spans = [
-                (e, a, words_within(e.places, a.start, a.start + len(a.text)))
-                for e in split or ()
-                for a in e.source.answers or ()
-            ]
-            cut = [(e, a) for e, a, span in spans if span is None or span.cuts]
-            long = sum(
-                span is not None and span.last - span.first >= self.config.max_answer_length for *_, span in spans
-            )
-            if cut:
-                example, answer = cut[0]
-                found.append(
-                    f"{name}: {len(cut)} of {len(spans):,} answers begin or end within a word and are taken for whole "
-                    f"words (first: {answer.text[-40:]!r}, {example.source.where})"
-                )
-            if long:
-                found.append(
-                    f"{name}: {long} of {len(spans):,} answers have more than {self.config.max_answer_length} words "
-                    "(task.max_answer_length) and can't be given whole"
-                )
-        return found
-
-
-def _ends(example: ReadingExample, span: ScoredSpan) -> tuple[int, int]:
-    return example.places[span.first][0], example.places[span.last][1]
-
-
-def _text(example: ReadingExample, first: int, last: int) -> str:
-    return example.source.passage[example.places[first][0] : example.places[last][1]]
-
-
-def _apart(spans: list[ScoredSpan], chosen: ScoredSpan | None) -> list[ScoredSpan]:
-    """The likeliest spans that share no word with a better one."""
-    kept = [] if chosen is None else [chosen]
-    others: list[ScoredSpan] = []
-    for span in spans:
-        if all(span.last < other.first or other.last < span.first for other in kept):
-            kept.append(span)
-            others.append(span)
-            if len(others) == _ALTERNATIVES:
-                break
-    return others
 
 
 def _flat(text: str) -> str:
