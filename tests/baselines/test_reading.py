@@ -12,8 +12,8 @@ import pytest
 from recurra.baselines.reading import LinearReader, ReadingRow, reading_baselines, sliding_window, span_f1
 from recurra.core.errors import DataError
 
-NAMES = "ann bob cid dan eve".split()
-THINGS = "ball key cup pen hat".split()
+NAMES = ["ann", "bob", "cid", "dan", "eve"]
+THINGS = ["ball", "key", "cup", "pen", "hat"]
 
 
 def rows(number: int, seed: int = 0, none: bool = False) -> list[ReadingRow]:

@@ -191,11 +191,15 @@ class QuestionAnswering:
         return [self.encoder.encode(_question(item, number, _as_texts(target))) for number, (item, target) in rows]
 
     def loss(self, prediction: Tensor, batch: Batch) -> LossSum:
-        """Mean of the cross-entropies of start and end, over questions whose answer is known."""
+        """Mean of the cross-entropies of start and end, over questions whose answer is known and can be given.
+
+        A model that always answers learns nothing from a question without an answer.
+        """
         assert isinstance(batch, ReadingBatch)
         log_probs = self._log_probs(prediction.float(), batch)
-        terms = batch.targets * log_probs.masked_fill(batch.targets == 0, 0.0)
-        return LossSum(-terms.sum() / 2, batch.targets.sum().round() / 2)
+        marks = batch.targets.masked_fill(~torch.isfinite(log_probs), 0.0)
+        terms = marks * log_probs.masked_fill(marks == 0, 0.0)
+        return LossSum(-terms.sum() / 2, marks.sum().round() / 2)
 
     def predict(self, prediction: Tensor, batch: Batch) -> list[Answer]:
         """The answer to each question of the batch."""
