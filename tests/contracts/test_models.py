@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from recurra.core.batch import Batch, InputKind, LossSum, Resolution, TaskSpec
 from recurra.core.inputs import Pair
 from recurra.core.sequences import Sequences, pad
+from recurra.data.stories import StoryExample, collate_stories
 from recurra.losses import cross_entropy
 from recurra.models import MODELS
 from recurra.training.checkpoint import load_model_tensors, model_tensors
@@ -103,6 +104,21 @@ PAIR = Family(
     lambda prediction, batch: steps_of(prediction, batch.inputs.target),
     lambda prediction, batch: cross_entropy(prediction, batch.targets, batch.inputs.target.mask),
 )
+def story_of(length: int, number: int, draw: torch.Generator) -> StoryExample:
+    """Sentences of one to three words, the first of which recurs; a question that may be empty, too."""
+    sentences = [tuple(tokens(V, 1 + place % 3, draw).tolist()) for place in range(length)]
+    story = tuple(sentences[0] if place % 4 == 3 else sentence for place, sentence in enumerate(sentences))
+    return StoryExample(story, tuple(tokens(V, length % 4, draw).tolist()), number % LABELS, (), str(number))
+
+
+STORY = Family(
+    "story",
+    TaskSpec(InputKind.TOKENS, V, LABELS, Resolution.SEQUENCE, harmonic(LABELS)),
+    lambda lengths, draw: [story_of(length, number, draw) for number, length in enumerate(lengths)],
+    collate_stories,
+    lambda prediction, batch: list(prediction.logits),
+    lambda prediction, batch: cross_entropy(prediction.logits, batch.targets),
+)
 CASES: list[tuple[str, Family, dict[str, Any]]] = [
     ("language-model", LANGUAGE, {}),
     ("language-model", LANGUAGE, {"tied": True, "num_layers": 2, "last_size": 8, "cell": "gru"}),
@@ -122,6 +138,10 @@ CASES: list[tuple[str, Family, dict[str, Any]]] = [
     ("encoder-decoder", PAIR, {"decoder": {"attention": None}, "num_layers": 2, "softmax": "adaptive"}),
     ("encoder-decoder", PAIR, {"decoder": {"attention": {"kind": "additive", "coverage": True}, "coverage_loss": 1.0}}),
     ("encoder-decoder", PAIR, {"decoder": {"copying": True}}),
+    ("story-reader", STORY, {"cell": "gru", "bidirectional": True}),
+    ("story-reader", STORY, {"hops": 1, "pooling": "max"}),
+    ("story-reader", STORY, {"hops": 2, "reading": "attention", "bidirectional": True}),
+    ("story-reader", STORY, {"hops": 0, "reading": "attention", "num_layers": 2}),
 ]
 EVERY = pytest.mark.parametrize(("kind", "family", "options"), CASES, ids=lambda part: getattr(part, "name", str(part)))
 
