@@ -20,6 +20,8 @@ CONTENT = {
         '{"text": "第三行", "label": 1}\n'
     ),
     "babi": "1 A sentence.\n2 first line, asked\t1\n3 second line, naïve\t2\n4 第三行\t3\n",
+    "conll": "first line\t1\n\nsecond line naïve\t0\n\n第三行\t1\n",
+    "conllu": "".join(f"1\t{text}" + "\t_" * 8 + "\n\n" for text in ("first line", "second line naïve", "第三行")),
     "squad": (
         '{"data": [{"paragraphs": [{"context": "", "qas": [{"question": "first line"},\n'
         '{"question": "second line naïve"},\n'
@@ -27,6 +29,7 @@ CONTENT = {
     ),
 }
 ENDINGS = {"text": "txt", "squad": "json"}
+NAMES = ("text", "question", "form", "0")
 every_reader = pytest.mark.parametrize("kind", READERS)
 
 
@@ -38,7 +41,7 @@ def write(folder: Path, kind: str, content: bytes | str, name: str = "data") -> 
 
 def texts(path: Path, **options: object) -> list[str]:
     records = read_records(path, ReadOptions(**options))  # type: ignore[arg-type]
-    return [next(record.fields[name] for name in ("text", "question") if name in record.fields) for record in records]
+    return [next(record.fields[name] for name in NAMES if name in record.fields) for record in records]
 
 
 def test_every_reader_has_content_here() -> None:
@@ -55,10 +58,11 @@ def test_rows_with_their_places(tmp_path: Path, kind: str) -> None:
         return
     assert texts(path)[2] == "第三行"
     first = 2 if kind in ("csv", "tsv", "babi") else 1
-    assert [record.where for record in records] == [f"{path}:{first + i}" for i in range(3)]
-    assert [record.id for record in records] == [str(first + i) for i in range(3)]
+    lines = [first + i * (2 if kind in ("conll", "conllu") else 1) for i in range(3)]
+    assert [record.where for record in records] == [f"{path}:{line}" for line in lines]
+    assert [record.id for record in records] == [str(line) for line in lines]
     assert records.skipped == 0
-    if kind not in ("text", "babi"):
+    if kind in ("csv", "tsv", "jsonl"):
         assert records.columns == ("text", "label")
         assert [record.fields["label"] for record in records] == ["1", "0", "1"]
 
@@ -97,7 +101,7 @@ def test_encodings(tmp_path: Path, kind: str, encoding: str) -> None:
 @every_reader
 def test_wrong_byte_is_named(tmp_path: Path, kind: str) -> None:
     path = write(tmp_path, kind, CONTENT[kind].replace("第三行", "x").encode("latin-1"))
-    line = {"text": 2, "csv": 3, "tsv": 3, "jsonl": 2, "babi": 3, "squad": 2}[kind]
+    line = {"text": 2, "csv": 3, "tsv": 3, "jsonl": 2, "babi": 3, "conll": 3, "conllu": 3, "squad": 2}[kind]
     column = CONTENT[kind].splitlines()[line - 1].index("ï") + 1
     with pytest.raises(DataError) as caught:
         texts(path)

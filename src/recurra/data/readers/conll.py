@@ -5,7 +5,7 @@
     wrote     O
 
 A sentence is a row whose fields hold a column each, its entries joined by line ends (as lists of JSON are): words of
-any other characters travel whole. Columns are parted by tabs where the file's first lines have any, else by blanks;
+any other characters travel whole. Columns are parted by tabs where most of the first lines have any, else by blanks;
 no-break and ideographic spaces belong to words. CoNLL's columns are numbered, CoNLL-U's have names.
 
 Format: https://universaldependencies.org/format.html for CoNLL-U.
@@ -42,7 +42,7 @@ def read_conll(path: Path, options: ReadOptions) -> RowReader:
     wordy = [line for _, line in sample if line.strip(" \t") and not line.startswith(_DOCSTART)]
     if not wordy:
         raise DataError(f"{path}: the file holds blank lines only. Give a file with a word and its tag a line.")
-    tabs = any("\t" in line.strip(" \t") for line in wordy)
+    tabs = sum("\t" in line.strip(" \t") for line in wordy) * 2 > len(wordy)
     cut = _cut_at_tabs if tabs else _cut_at_blanks
     usual = Counter(len(cut(line)) for line in wordy).most_common(1)[0][0]
 
