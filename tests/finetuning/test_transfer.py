@@ -54,6 +54,10 @@ def test_two_directions_go_to_two_encoders() -> None:
         for a, b in zip(source.encoder.parameters(), encoder.parameters(), strict=True):
             assert torch.equal(a, b)
     assert all(name.startswith("backward_encoder.") for name in found.matched) and len(found.matched) == 5
+    first = transfer(forward.state_dict(), target, places["forward"])
+    assert first.join(found).sentence() == (
+        "10 tensors of the pretrained model taken over; new: output; left behind: head"
+    )
 
 
 @pytest.mark.parametrize("directions", [("forward",), ("backward",), ("forward", "backward")])

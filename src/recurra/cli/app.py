@@ -60,7 +60,8 @@ def train(recipe: str | None = None, *overrides: str, flags: RunFlags = RunFlags
 def finetune(
     start: str,
     *overrides: str,
-    task: Annotated[str, Parameter(help="what the new model is to do (`recurra list tasks`)")] = "text-classification",
+    task: Annotated[str | None, Parameter(help="what the new model is to do")] = None,
+    recipe: Annotated[str | None, Parameter(help="recipe of a tagger or reader")] = None,
     flags: RunFlags = RunFlags(),
 ) -> None:
     """Fine-tune a saved model: a language model for another task, or any model for its own task on other data.
@@ -70,11 +71,12 @@ def finetune(
         overrides: options of the run as key=value, e.g. finetune.adapt_epochs=1 or finetune.backward=FOLDER.
         task: what the new model is to do (`recurra list tasks`); without it, a language model becomes a text
             classifier, and another model goes on with its own task.
+        recipe: the tagger or reader that language models are to join, e.g. ner; without it, the task's usual one.
         flags: files and folder.
     """
     from recurra.cli.running import run_finetune
 
-    run_finetune(start, task, overrides, flags)
+    run_finetune(start, task, recipe, overrides, flags)
 
 
 @app.command

@@ -40,12 +40,12 @@ def run_train(recipe: str | None, overrides: Sequence[str], flags: RunFlags) -> 
     _run(config, _folder(flags, Path(recipe or "run").stem), flags)
 
 
-def run_finetune(start: str, task: str | None, overrides: Sequence[str], flags: RunFlags) -> None:
+def run_finetune(start: str, task: str | None, base: str | None, overrides: Sequence[str], flags: RunFlags) -> None:
     """Build the fine-tuning config from the pretrained model's, and train."""
     given = _collect(overrides, flags)
     backward = given.get("finetune.backward")
     second = None if backward is None else load(str(backward)).config
-    config = finetune_recipe(start, load(start).config, task, given, second)
+    config = finetune_recipe(start, load(start).config, task, given, backward=second, base=base)
     _run(config, _folder(flags, f"finetune-{Path(start).name}"), flags)
 
 

@@ -33,11 +33,21 @@ class Transfer(NamedTuple):
     new: list[str]
     dropped: list[str]
 
+    def join(self, other: Transfer) -> Transfer:
+        """What two transfers into the same model did together."""
+        matched = [*self.matched, *other.matched]
+        return Transfer(matched, [name for name in self.new if name in other.new], [*self.dropped, *other.dropped])
+
     def sentence(self) -> str:
-        """For the person who waits."""
-        new = f"; new: {', '.join(self.new)}" if self.new else ""
-        dropped = f"; left behind: {', '.join(self.dropped)}" if self.dropped else ""
+        """For the person who waits; tensors are named by the modules that hold them."""
+        new = f"; new: {_modules(self.new)}" if self.new else ""
+        dropped = f"; left behind: {_modules(self.dropped)}" if self.dropped else ""
         return f"{len(self.matched)} tensors of the pretrained model taken over{new}{dropped}"
+
+
+def _modules(names: list[str]) -> str:
+    """ "encoder.recurrent.cells.0.weight_ih", ... -> "encoder.recurrent, output"."""
+    return ", ".join(dict.fromkeys(name.rpartition(".")[0].partition(".cells.")[0] or name for name in names))
 
 
 @torch.no_grad()

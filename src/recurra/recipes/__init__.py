@@ -10,6 +10,7 @@ from recurra.recipes.finetuning import (
     finetune_classifier,
     finetune_further,
     finetune_generative,
+    with_language_models,
 )
 from recurra.recipes.language import char_lm, char_lm_large, chinese_lm, word_lm
 from recurra.recipes.question_answering import question_answering
@@ -35,6 +36,8 @@ FINETUNE_RECIPES: dict[str, dict[str, Callable[[FinetuneConfig, RunConfig, RunCo
     "text-classification": {"text-classifier": finetune_classifier, "generative-classifier": finetune_generative},
 }
 """From a language model to another task, by task and model; a task's first model is its default."""
+READING_RECIPES = {"tagging": "tagger", "question-answering": "question-answering"}
+"""Tasks whose words language models can read along, with the recipe that is taken where none is named."""
 
 
 def recipe(name: str, **overrides: Any) -> RunConfig:
@@ -49,29 +52,46 @@ def recipe(name: str, **overrides: Any) -> RunConfig:
 
 
 def finetune_recipe(
-    start: str, pretrained: RunConfig, task: str | None, overrides: Mapping[str, Any], backward: RunConfig | None = None
+    start: str,
+    pretrained: RunConfig,
+    task: str | None,
+    overrides: Mapping[str, Any],
+    *,
+    backward: RunConfig | None = None,
+    base: str | None = None,
 ) -> RunConfig:
     """The config that fine-tunes a saved model.
 
     Args:
         start: its folder.
         pretrained: its config.
-        task: what the new model is to do; None: text classification after a language model, else the model's own.
+        task: what the new model is to do; None: that of `base`, else text classification after a language model, else
+            the model's own.
         overrides: dotted options; `model` or `model.kind` chooses among the task's models.
         backward: config of the language model at `finetune.backward`, if that is given.
+        base: the recipe that language models join, for tagging and question answering.
     Raises:
-        ConfigError: no such task, model or option.
+        ConfigError: no such task, model, recipe or option.
     """
     own = pretrained.task.kind
-    task = task or ("text-classification" if own == "language-modelling" else own)
+    if task is None:
+        fallback = "text-classification" if own == "language-modelling" else own
+        task = fallback if base is None else recipe(base).task.kind
     paths = FinetuneConfig(start=start, backward=overrides.get("finetune.backward"))
+    if base is not None and (task not in READING_RECIPES or recipe(base).task.kind != task):
+        fitting = ", ".join(name for name, make in RECIPES.items() if make().task.kind in READING_RECIPES)
+        raise ConfigError(f"--recipe {base}: a recipe of tagging or question answering is wanted there ({fitting}).")
     if task == own:
         return override(finetune_further(paths, pretrained), overrides)
     if own != "language-modelling":
         kind = pretrained.model.kind
         raise ConfigError(f"{start}: a {kind}, and fine-tuning for another task starts from a language model.")
+    if task in READING_RECIPES:
+        config = recipe(base or READING_RECIPES[task])
+        return override(with_language_models(config, paths, pretrained, backward), overrides)
     if task not in FINETUNE_RECIPES:
-        raise ConfigError(f"no task `{task}` to fine-tune for.{did_you_mean(task, [*FINETUNE_RECIPES, own])}")
+        known = [*FINETUNE_RECIPES, *READING_RECIPES, own]
+        raise ConfigError(f"no task `{task}` to fine-tune for.{did_you_mean(task, known)}")
     models = FINETUNE_RECIPES[task]
     kind = overrides.get("model.kind", overrides.get("model", next(iter(models))))
     if kind not in models:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from recurra.core.errors import ConfigError, RecurraError
 from recurra.core.files import write_json
 from recurra.core.seeding import seed_everything
 from recurra.data import Shard, Splits, TokenCorpus
-from recurra.finetuning import encoders, transfer
+from recurra.finetuning import Transfer, encoders, transfer
 from recurra.models import MODELS
 from recurra.runs.config import RunConfig
 from recurra.runs.folder import discard_unbegun, open_folder, require_same_data
@@ -186,12 +187,12 @@ def _transfer(run: Run, world: World, start: Start, model: nn.Module, prepared: 
             f"the new model has room for {' and '.join(places) or 'no'} language models, and {' and '.join(sources)} "
             "are given: set model.forward_lm and model.backward_lm, or leave both to `recurra finetune`."
         )
-    sentences = []
+    done = []
     for direction, saved in sources.items():
         adapts = config.finetune.adapt_epochs
         tensors = _adapt(run, world, direction, saved, prepared) if adapts else model_tensors(saved.model)
-        sentences.append(transfer(tensors, model, places[direction]).sentence())
-    return "; ".join(sentences)
+        done.append(transfer(tensors, model, places[direction]))
+    return reduce(Transfer.join, done).sentence()
 
 
 def _adapt(run: Run, world: World, direction: str, start: SavedModel, prepared: Prepared) -> dict[str, Tensor]:
