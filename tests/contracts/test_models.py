@@ -157,6 +157,14 @@ ANSWERING = replace(
     spec=replace(READING.spec, output_size=2),
     loss=lambda prediction, batch: cross_entropy(prediction, batch.targets, batch.targets > 0),
 )
+TAGS = Family(
+    "tags",
+    TaskSpec(InputKind.TOKENS, V, LABELS, Resolution.STEP, harmonic(LABELS), character_size=5),
+    lambda lengths, draw: [(tokens(V, length, draw), tokens(LABELS, length, draw)) for length in lengths],
+    lambda rows: Batch(words_of([row for row, _ in rows]), padded([row for _, row in rows]).data),
+    lambda prediction, batch: steps_of(prediction.emissions.data, batch.inputs.words),
+    lambda prediction, batch: LossSum(-prediction.log_likelihood(batch.targets).sum(), batch.inputs.words.mask.sum()),
+)
 CASES: list[tuple[str, Family, dict[str, Any]]] = [
     ("language-model", LANGUAGE, {}),
     ("language-model", LANGUAGE, {"tied": True, "num_layers": 2, "last_size": 8, "cell": "gru"}),
@@ -176,6 +184,9 @@ CASES: list[tuple[str, Family, dict[str, Any]]] = [
     ("encoder-decoder", PAIR, {"decoder": {"attention": None}, "num_layers": 2, "softmax": "adaptive"}),
     ("encoder-decoder", PAIR, {"decoder": {"attention": {"kind": "additive", "coverage": True}, "coverage_loss": 1.0}}),
     ("encoder-decoder", PAIR, {"decoder": {"copying": True}}),
+    ("tagger", TAGS, {}),
+    ("tagger", TAGS, {"bidirectional": True, "num_layers": 2, "cell": "gru", "head": "softmax"}),
+    ("tagger", TAGS, {"character_dim": 0, "bidirectional": True}),
     ("reader", READING, {}),
     ("reader", READING, {"flow": True, "num_layers": 2, "cell": "gru"}),
     ("reader", ANSWERING, {"aligned": False, "bidirectional": False, "character_dim": 0}),

@@ -178,6 +178,13 @@ def test_empty_rows_and_no_rows(lengths: tuple[int, ...]) -> None:
     assert crf.marginals(rows).isfinite().all()
 
 
+def test_no_steps() -> None:
+    crf, rows = chain(FORBIDDEN), Sequences(torch.zeros(2, 0, K, dtype=torch.float64))
+    tags, scores = crf.viterbi(rows)
+    assert tags.shape == (2, 0) and crf.marginals(rows).shape == (2, 0, K)
+    assert crf.log_likelihood(rows, tags).tolist() == scores.tolist() == [0, 0]
+
+
 def test_many_steps_neither_overflow_nor_drift() -> None:
     crf = chain()
     rows = Sequences(50 + 5 * torch.randn(2, 2000, K, dtype=torch.float64))

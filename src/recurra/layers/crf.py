@@ -110,9 +110,11 @@ def path_score(emissions: Sequences, tags: Tensor, weights: ChainWeights) -> Ten
     """The score of each row's tags, before any normalisation: (B,) in at least float32; 0 for a row of length 0."""
     data, mask = _prepare(emissions, weights)
     num_tags = data.shape[2]
-    if tags.shape != data.shape[:2]:
-        raise ShapeError(f"tags of shape {tuple(tags.shape)} for emissions {tuple(data.shape)}: one a step is wanted.")
-    tags = tags.masked_fill(~mask, 0)
+    if tags.shape != emissions.data.shape[:2]:
+        raise ShapeError(
+            f"tags of shape {tuple(tags.shape)} for emissions {tuple(emissions.data.shape)}: one a step is wanted."
+        )
+    tags = tags.masked_fill(~mask, 0) if emissions.num_steps else mask.long()
     scores = data.gather(2, tags[..., None])[..., 0]  # zero on padding, as the data are
     pairs = (tags[:, :-1] * num_tags + tags[:, 1:]).masked_select(mask[:, 1:])
     moves = data.new_zeros(data.shape[0], data.shape[1] - 1).masked_scatter(
@@ -173,7 +175,7 @@ def viterbi(emissions: Sequences, weights: ChainWeights) -> tuple[Tensor, Tensor
         for source in reversed(pointers):
             tags.append(source.gather(1, tags[-1]))
         found = torch.cat(tags[::-1], 1).masked_fill(~mask, 0)
-        return found, torch.where(mask[:, 0], top[:, 0], 0.0)
+        return found[:, : emissions.num_steps], torch.where(mask[:, 0], top[:, 0], 0.0)
 
 
 class Posterior(NamedTuple):
@@ -220,7 +222,10 @@ def posterior(emissions: Sequences, weights: ChainWeights) -> Posterior:
         assert forward is not None
         backward, pulls = _run_backward(forward, mask)
         marginals = (forward.alpha * backward).transpose(0, 1) * mask[..., None]
-        return Posterior(marginals, backward.transpose(0, 1), pulls.transpose(0, 1), forward.moves)
+        parts = (
+            part[:, : emissions.num_steps] for part in (marginals, backward.transpose(0, 1), pulls.transpose(0, 1))
+        )
+        return Posterior(*parts, forward.moves)
 
 
 class _Forward(NamedTuple):
@@ -324,14 +329,16 @@ class _LogPartition(torch.autograd.Function):
 
 
 def _prepare(emissions: Sequences, weights: ChainWeights) -> tuple[Tensor, Tensor]:
-    """Emissions (B, T, K) in at least float32, zero on padding; mask (B, T)."""
+    """Emissions (B, T, K) in at least float32, zero on padding; mask (B, T). No steps become one of padding."""
     data = emissions.data
     num_tags = weights.start.shape[0]
-    if data.dim() != 3 or data.shape[2] != num_tags or data.shape[1] < 1:
+    if data.dim() != 3 or data.shape[2] != num_tags:
         raise ShapeError(
-            f"a chain of {num_tags} tags got emissions of shape {tuple(data.shape)}: (B, T, {num_tags}) with T of at "
-            "least 1 is wanted."
+            f"a chain of {num_tags} tags got emissions of shape {tuple(data.shape)}: (B, T, {num_tags}) is wanted."
         )
+    if data.shape[1] == 0:
+        blank = data.new_zeros(data.shape[0], 1, num_tags)
+        return blank + data.sum(1, keepdim=True), torch.zeros(blank.shape[:2], dtype=torch.bool, device=data.device)
     if data.dtype in (torch.bfloat16, torch.float16):
         data = data.float()
     mask = emissions.mask
