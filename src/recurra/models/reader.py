@@ -62,6 +62,7 @@ class Reader(nn.Module):
         self.start = nn.Linear(self.question.output_size, read)
         self.end = nn.Linear(self.question.output_size, read)
         self.bias = nn.Linear(read, 2, bias=False)
+        self.highest = Pooling("max", read)
         self.none = nn.Linear(self.question.output_size + read, 2) if spec.output_size > 2 else None
 
     def forward(self, inputs: Reading, state: State | None = None) -> ModelOutput:
@@ -108,9 +109,7 @@ class Reader(nn.Module):
         if self.none is None:
             nothing = scores.new_full((scores.shape[0], 2, 1), -torch.inf)
         else:
-            highest = words.data.masked_fill(~words.mask[..., None], -torch.inf).amax(1)
-            highest = torch.where(words.mask.any(1)[:, None], highest, 0.0)
-            nothing = self.none(torch.cat([asked_for, highest], -1))[..., None]
+            nothing = self.none(torch.cat([asked_for, self.highest(words)], -1))[..., None]
         return torch.cat([nothing, scores], -1)
 
 
@@ -140,7 +139,9 @@ class AttentionFlow(nn.Module):
         scores = scores + self.own(words) + self.other(question.data).transpose(1, 2)
         mask = question.mask[:, None]
         towards = _weights(scores, mask) @ question.data
-        best = scores.masked_fill(~mask, torch.finfo(scores.dtype).min).amax(-1)
+        best = scores.new_zeros(scores.shape[:2])
+        if question.num_steps:
+            best = scores.masked_fill(~mask, torch.finfo(scores.dtype).min).amax(-1)
         back = _weights(best[:, None], passage.mask[:, None]) @ words
         joined = torch.cat([words, towards, words * towards, words * back], -1)
         return passage.with_data(clear_padding(joined, passage.lengths))
