@@ -1,0 +1,119 @@
+"""Extractive question answering on real data, beside a sliding window and a linear model of the same run.
+
+    RECURRA_DATA=... python benchmarks/reading.py policyqa [--seed 0] [--threads 1]
+    RECURRA_DATA=... python benchmarks/reading.py subjqa [--seed 0] [--threads 1]
+    RECURRA_DATA=... python benchmarks/reading.py xquad MODEL_FOLDER
+
+policyqa: privacy policies in SQuAD's format. The training file is not to be had: the published dev file is trained on
+(a tenth of it, whole policies, chooses the best epoch), the published test file is scored once. subjqa: hotel reviews
+in a table, with questions that a review does not answer. xquad: a trained model on a part of SQuAD 1.1, where every
+answer must come back at its place.
+
+Core-seconds are process CPU time from the first import to the final metric, baselines set apart. The last line is JSON.
+"""
+
+from __future__ import annotations
+
+import time
+
+BEGAN = time.process_time()
+
+import argparse  # noqa: E402
+import json  # noqa: E402
+import os  # noqa: E402
+import sys  # noqa: E402
+import tempfile  # noqa: E402
+from pathlib import Path  # noqa: E402
+from typing import Any  # noqa: E402
+
+import torch  # noqa: E402
+
+import recurra  # noqa: E402
+from recurra.data import DataConfig  # noqa: E402
+
+POLICYQA, SUBJQA = ("question_answering", "policyqa"), ("question_answering", "subjqa_tripadvisor")
+
+
+def data(*parts: str) -> str:
+    """A file under RECURRA_DATA."""
+    if "RECURRA_DATA" not in os.environ:
+        sys.exit("RECURRA_DATA is not set: it names the folder of the data sets.")
+    return str(Path(os.environ["RECURRA_DATA"], *parts))
+
+
+def train(folder: Path, seed: int, overrides: dict[str, Any]) -> dict[str, Any]:
+    """Train the recipe; figures of the test split beside the baselines'."""
+    options = {"training.tensorboard": "never", "seed": seed, **overrides}
+    metrics = recurra.train("question-answering", folder, options).metrics
+
+    def rounded(figures: dict[str, float]) -> dict[str, float]:
+        return {tag: round(value, 4) for tag, value in figures.items()}
+
+    strongest = max(values["f1"] for values in metrics["baselines"].values())
+    return {
+        "test": rounded(metrics["test"]),
+        "valid": rounded(metrics["valid"]),
+        "baselines": {name: rounded(values) for name, values in metrics["baselines"].items()},
+        "f1_above_the_strongest_baseline": round(metrics["test"]["f1"] - strongest, 4),
+        "training_core_seconds": metrics["training"]["core_seconds"],
+    }
+
+
+def policyqa(folder: Path, seed: int) -> dict[str, Any]:
+    """Train on the dev file, test on the test file."""
+    files = {"data.train": data(*POLICYQA, "dev.json.gz"), "data.test": data(*POLICYQA, "test.json.gz")}
+    return train(folder, seed, files)
+
+
+def subjqa(folder: Path, seed: int) -> dict[str, Any]:
+    """Train, choose and test on the published splits."""
+    files = {
+        f"data.{ours}": data(*SUBJQA, f"{theirs}.csv.gz")
+        for ours, theirs in (("train", "train"), ("valid", "dev"), ("test", "test"))
+    }
+    return train(folder, seed, files | {"data.skip_bad_rows": True, "task.no_answer_text": "ANSWERNOTFOUND"})
+
+
+def xquad(model: str) -> dict[str, Any]:
+    """Offsets of all marked answers, and a trained model's figures."""
+    saved = recurra.load(model)
+    examples = saved.task.read(data("question_answering", "xquad_en", "xquad.en.json"), DataConfig())
+    answers = [(example.source, answer) for example in examples for answer in example.source.answers]
+    whole = sum(source.passage[a.start : a.start + len(a.text)] == a.text for source, a in answers)
+    figures, predictions, _ = saved.evaluate_split(examples)
+    found = {
+        (e.source.question, e.source.passage[p.start : p.end]) == (p.question, p.text)
+        for e, p in zip(examples, predictions, strict=True)
+    }
+    return {
+        "answers": len(answers),
+        "answers_at_their_offsets": whole,
+        "predictions_at_their_offsets": found == {True},
+        **{tag: round(value, 4) for tag, value in figures.items()},
+    }
+
+
+def main() -> None:
+    """Run one."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name", choices=("policyqa", "subjqa", "xquad"))
+    parser.add_argument("model", nargs="?", help="xquad: the --out folder of a trained model")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--out", type=Path, help="keep the run's folder here")
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    if given.name == "xquad":
+        if given.model is None:
+            parser.error("xquad needs the folder of a trained model")
+        found = xquad(given.model)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            run = policyqa if given.name == "policyqa" else subjqa
+            found = run(given.out or Path(folder, "run"), given.seed)
+    whole = round(time.process_time() - BEGAN, 1)
+    print(json.dumps({"name": given.name, "seed": given.seed, **found, "core_seconds": whole}, ensure_ascii=False))
+
+
+if __name__ == "__main__":
+    main()
