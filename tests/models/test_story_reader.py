@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -46,7 +47,7 @@ def test_rounds_equal_plain_steps() -> None:
     rounds = GatedRounds(6, 3)
     rows = [torch.randn(4, 6), torch.randn(2, 6), torch.randn(0, 6)]
     question = torch.randn(3, 6)
-    last, gates = rounds(pad(rows), question)
+    last, _ = rounds(pad(rows), question)
     for number, story in enumerate(rows):
         asked = question[number].expand_as(story)
         for place, hop in enumerate(rounds.hops):
@@ -56,8 +57,39 @@ def test_rounds_equal_plain_steps() -> None:
             asked = torch.stack([after[t] + (before[t] if both else 0) for t in after]) if after else story
         wanted = after[len(story) - 1] if after else torch.zeros(6)
         torch.testing.assert_close(last[number], wanted)
-        assert (gates[number, :, len(story) :] == 0).all()
-        assert (gates[number, :, : len(story)] > 0).all()
+
+
+def test_weights_are_the_shares_of_the_candidates() -> None:
+    """Of a sum over all paths that a candidate may have taken into the next round's questions."""
+    rounds, rows = GatedRounds(6, 3), [torch.randn(5, 6), torch.randn(2, 6), torch.randn(0, 6)]
+    story, question = pad(rows), torch.randn(3, 6)
+    gates, asked = [], question[:, None].expand_as(story.data)
+    for hop in rounds.hops:
+        asked, _, gate = hop(story, asked)
+        gates.append(gate)
+    _, weights = rounds(story, question)
+    for number, row in enumerate(rows):
+        length = len(row)
+        z = [gate[number].tolist() for gate in gates]
+        after = [math.prod(1 - z[2][r] for r in range(s + 1, length)) for s in range(length)]
+        wanted = [[z[2][s] * after[s] for s in range(length)]]
+        for gate in (z[1], z[0]):
+            forward = [
+                [gate[s] * math.prod(1 - gate[r] for r in range(s + 1, t + 1)) for s in range(t + 1)]
+                for t in range(length)
+            ]
+            backward = [
+                [gate[s] * math.prod(1 - gate[r] for r in range(t, s)) for s in range(t, length)] for t in range(length)
+            ]
+            found = [0.0] * length
+            for t in range(length):
+                share = wanted[0][t] / max(1.0, sum(forward[t]) + sum(backward[t]))
+                for s in range(length):
+                    found[s] += share * ((forward[t][s] if s <= t else 0) + (backward[t][s - t] if s >= t else 0))
+            wanted.insert(0, found)
+        torch.testing.assert_close(weights[number, :, :length], torch.tensor(wanted).reshape(3, length))
+        assert (weights[number, :, length:] == 0).all()
+    assert (weights.sum(-1) <= 1 + 1e-6).all()
 
 
 @pytest.mark.parametrize("options", [{}, {"reading": "attention"}, {"reading": "attention", "bidirectional": True}])

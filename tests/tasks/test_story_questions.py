@@ -142,7 +142,7 @@ def test_predictions_for_a_person(tmp_path: Path) -> None:
     row = task.readable(first)
     assert json.loads(json.dumps(row)) == row
     assert row["answer"] == "out" and sum(row["probabilities"].values()) == pytest.approx(1)
-    assert [len(read) for read in row["read"]] == [1, 2], "a sentence that is hardly let in is left out"
+    assert [len(read) for read in row["read"]] == [1, 2], "a sentence that is hardly read is left out"
     assert row["read"][1][0] == {"number": 2, "sentence": "<unk> sat.", "weight": 1.0}
     assert task.brief(first) == "out"
     assert task.asked(items[0]) == {"story": ["Mary went home.", "Zoe sat."], "question": "Where is Mary?"}

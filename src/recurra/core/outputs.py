@@ -12,7 +12,8 @@ class AttendedLogits(NamedTuple):
 
     Attributes:
         logits: (B, O).
-        attention: (B, R, S), how far each of S things was let in at each of R rounds, 0..1; 0 on padding.
+        attention: (B, R, S), how far each of S things was looked at in each of R rounds, 0..1, at most 1 in all; 0 on
+            padding.
     """
 
     logits: Tensor

@@ -103,13 +103,24 @@ class GatedRounds(nn.Module):
         self.hops = nn.ModuleList(GatedHop(size, both_ways=number + 1 < hops) for number in range(hops))
 
     def forward(self, story: Sequences, question: Tensor) -> tuple[Tensor, Tensor]:
-        """Sentences (B, M, D) and question (B, D) -> the question after the last round (B, D), gates (B, hops, M)."""
+        """Read.
+
+        Args:
+            story: (B, M, D).
+            question: (B, D).
+        Returns:
+            The question after the last round (B, D); (B, hops, M), how far what each sentence gave in each round is in
+            it, at most 1 over the sentences of a round.
+        """
         asked = question[:, None].expand_as(story.data)
-        gates = []
+        gates: list[Tensor] = []
         for hop in self.hops:
             asked, last, gate = hop(story, asked)
             gates.append(gate)
-        return last, torch.stack(gates, 1)
+        weights = [_share_at_end(gates[-1])]
+        for gate in reversed(gates[:-1]):
+            weights.append(_trace_back(weights[-1], gate, story.lengths))
+        return last, torch.stack(weights[::-1], 1)
 
 
 class GatedHop(nn.Module):
@@ -190,6 +201,32 @@ def _reader(config: StoryReaderConfig, size: int) -> nn.Module:
     if config.reading == "gated" and config.hops:
         return GatedRounds(size, config.hops)
     return AttentionRounds(size, config)
+
+
+def _share_at_end(gate: Tensor) -> Tensor:
+    """Gates (B, M) of a recurrence -> what each sentence's candidate weighs in its last state."""
+    kept = torch.cat([(1 - gate)[:, 1:], torch.ones_like(gate[:, :1])], 1)
+    return gate * kept.flip(1).cumprod(1).flip(1)
+
+
+def _trace_back(weights: Tensor, gate: Tensor, lengths: Tensor | None) -> Tensor:
+    """From what each sentence weighs in a round to what each weighs in the questions that were asked there.
+
+    The question at sentence t is the sum of two recurrences of the round before, from the story's start to t and from
+    its end to t; where both found something, they share.
+
+    Args:
+        weights: (B, M) of the later round.
+        gate: (B, M) of the round before, 0 on padding.
+        lengths: (B,), of the stories.
+    """
+    closed = 1 - gate
+    before, after = 1 - closed.cumprod(1), 1 - closed.flip(1).cumprod(1).flip(1)
+    share = (weights / (before + after).clamp(min=1))[..., None]
+    edge = torch.zeros_like(closed[:, :1])
+    later, _ = linear_scan(torch.cat([closed[:, 1:], edge], 1)[..., None], share, lengths=lengths, reverse=True)
+    earlier, _ = linear_scan(torch.cat([edge, closed[:, :-1]], 1)[..., None], share, lengths=lengths)
+    return gate * (later + earlier)[..., 0]
 
 
 def _look_up(story: Sequences, vectors: Tensor) -> Sequences:

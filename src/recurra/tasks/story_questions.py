@@ -74,7 +74,7 @@ class StoryAnswer(NamedTuple):
         probs: (O,) of all answers.
         question: as the model read it.
         sentences: (M,) as the model read them: the last `max_sentences` of the story, unknown words as <unk>.
-        attention: (R, M), how far each sentence was let in at each round, 0..1.
+        attention: (R, M), how far each sentence was read in each round, 0..1.
     """
 
     answer: str
@@ -231,7 +231,7 @@ class StoryQuestions:
         return _AnswerMetrics((*self.labels.names, UNSEEN))
 
     def readable(self, prediction: StoryAnswer) -> dict[str, Any]:
-        """Answer and probabilities; for each round the sentences that were let in, the strongest first."""
+        """Answer and probabilities; for each round the sentences that were read, the strongest first."""
         return {
             "answer": prediction.answer,
             "probability": prediction.probability,
@@ -248,7 +248,7 @@ class StoryQuestions:
         return prediction.answer
 
     def line(self, item: Any, row: dict[str, Any]) -> str:
-        """Answer, probability, question, and for each round the sentence that was let in most."""
+        """Answer, probability, question, and for each round the sentence that was read most."""
         rounds = []
         for number, sentences in enumerate(row["read"], start=1):
             best = f"{sentences[0]['sentence']} ({sentences[0]['weight']:.2f})" if sentences else "-"
