@@ -222,10 +222,9 @@ def posterior(emissions: Sequences, weights: ChainWeights) -> Posterior:
         assert forward is not None
         backward, pulls = _run_backward(forward, mask)
         marginals = (forward.alpha * backward).transpose(0, 1) * mask[..., None]
-        parts = (
-            part[:, : emissions.num_steps] for part in (marginals, backward.transpose(0, 1), pulls.transpose(0, 1))
-        )
-        return Posterior(*parts, forward.moves)
+        num_steps = emissions.num_steps
+        backward, pulls = backward.transpose(0, 1)[:, :num_steps], pulls.transpose(0, 1)[:, :num_steps]
+        return Posterior(marginals[:, :num_steps], backward, pulls, forward.moves)
 
 
 class _Forward(NamedTuple):

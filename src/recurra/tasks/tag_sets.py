@@ -123,8 +123,19 @@ class TagSet:
         spans = spans_of(names)
         return tuple(tags_of(spans, len(names), self.scheme)), tuple(spans)
 
-    def together(self, marginals: np.ndarray, indices: np.ndarray) -> np.ndarray:
-        """How likely each word's tag as files have it is: (T, K) marginals of learned tags -> (T,)."""
+    def together(self, marginals: np.ndarray, indices: np.ndarray, spans: Sequence[Span]) -> np.ndarray:
+        """How likely each word's tag is, as files have it, all learned tags that are written so together.
+
+        Args:
+            marginals: (T, K) of learned tags.
+            indices: (T,) the learned tags that were chosen.
+            spans: that they write; where the tags of a softmax break the scheme, what counts is how a file has them.
+        Returns:
+            (T,).
+        """
+        if self.scheme is not None:
+            names = tags_of(spans, len(indices), self.learned)
+            indices = np.array([self.labels.index(name, "") for name in names], np.int64)
         if self._groups is None:
             return np.take_along_axis(marginals, indices[:, None], 1)[:, 0]
         same = self._groups[None, :] == self._groups[indices][:, None]

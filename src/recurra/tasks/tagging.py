@@ -369,7 +369,7 @@ class Tagging(TextItems):
 
     def _tagged(self, sentence: TaggedExample, indices: np.ndarray, chances: _Chances) -> Tagged:
         tags, spans = self.tags.decode(indices.tolist())
-        sure = self.tags.together(chances.marginals[: len(indices)], indices)
+        sure = self.tags.together(chances.marginals[: len(indices)], indices, spans)
         return Tagged(
             sentence.encoded.words,
             tags,
