@@ -9,19 +9,16 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
-from typing import Any, ClassVar, Literal, NamedTuple, Self
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
 from pydantic import Field
-from torch import Tensor
 
 from recurra.core.batch import Batch, InputKind, LossSum, Metrics, ModelOutput, Resolution, TaskSpec
 from recurra.core.config import Config
 from recurra.core.errors import ConfigError, DataError
-from recurra.core.inputs import Pair
 from recurra.data import (
     BucketedBatches,
     DataConfig,
@@ -33,21 +30,14 @@ from recurra.data import (
     vocabulary_from_json,
 )
 from recurra.data.pairs import PairNames, TextPair, TextPairs, read_pairs
-from recurra.decoding import Hypothesis, SamplingConfig, SearchConfig, beam_search, greedy_search, sample_batch
+from recurra.decoding import SearchConfig
 from recurra.losses import cross_entropy
 from recurra.metrics import Generated
 from recurra.tasks.base import Alignment, Preparation, Prepared, StreamOptions, TextItems, require_texts
 from recurra.tasks.pair_coding import PairBatch, PairCoder, PairExample
-from recurra.tasks.rewards import (
-    LikelihoodConfig,
-    MinimumRiskConfig,
-    ObjectiveConfig,
-    RewardConfig,
-    SelfCriticalConfig,
-    advantages,
-    reward_of,
-    risk_weights,
-)
+from recurra.tasks.pair_search import Found, PairSearch, row_nats
+from recurra.tasks.rewarded import Rewarding
+from recurra.tasks.rewards import LikelihoodConfig, ObjectiveConfig, RewardConfig, reward_of
 
 _SHOWN = 20
 
@@ -65,18 +55,6 @@ class PairConfig(Config):
     search: SearchConfig = SearchConfig()
     replace_unknown: bool = Field(False, description="unknown words become the source word most attended to")
     objective: ObjectiveConfig = LikelihoodConfig()
-
-
-class Found(NamedTuple):
-    """What a search gives.
-
-    Attributes:
-        hypotheses: of each row, best first.
-        nats: negative log-likelihood of each row's reference, or None where there are no references.
-    """
-
-    hypotheses: list[list[Hypothesis]]
-    nats: list[float] | None
 
 
 class PairTask(TextItems, ABC):
@@ -101,6 +79,8 @@ class PairTask(TextItems, ABC):
         self.columns = self.fitted.get("columns", {})
         style = _target_config(config)
         self.coder = PairCoder(source, target, copying=config.copying, pattern=style.pattern, lowercase=style.lowercase)
+        self._searching = PairSearch(self.coder, config.search, replace_unknown=config.replace_unknown)
+        self._rewarding: Rewarding | None = None
         counts = target.counts.astype(np.float64) + 0.5
         self.spec = TaskSpec(
             input_kind=InputKind.TOKENS,
@@ -190,110 +170,26 @@ class PairTask(TextItems, ABC):
         mask = None if target.lengths is None else target.mask
         if batch.weights is None:
             return cross_entropy(prediction, batch.targets, mask, self.config.label_smoothing)
-        rows = _row_nats(prediction, batch)
+        rows = row_nats(prediction, batch)
         return LossSum((rows * batch.weights).sum(), torch.tensor(len(rows), device=rows.device))
 
     def act(self, model: Any, batch: Batch) -> Batch:
         """The batch to learn from: itself, or the model's own texts weighed by their rewards."""
         objective = self.config.objective
-        if isinstance(objective, LikelihoodConfig) or batch.blank or not isinstance(batch, PairBatch):
+        if not isinstance(objective, RewardConfig) or batch.blank or not isinstance(batch, PairBatch):
             return batch
-        was_training = model.training
-        model.eval()
-        try:
-            rows, weights = self._weigh(model, batch, objective)
-        finally:
-            model.train(was_training)
-        if share := objective.likelihood_share:
-            tokens = sum(len(row.target) + 1 for row in batch.rows)
-            rows = [*rows, *batch.rows]
-            weights = np.concatenate([(1 - share) * weights, np.full(len(batch.rows), share / max(1, tokens))])
-        made = self.coder.collate(rows)
-        # The loss is divided by the number of rows; the weights are shares of means already.
-        scaled = torch.tensor(weights * len(rows), dtype=torch.float32)
-        return replace(made, weights=scaled, ids=()).to(batch.targets.device)
-
-    def _weigh(self, model: Any, batch: PairBatch, objective: RewardConfig) -> tuple[list[PairExample], np.ndarray]:
-        """Drawn sequences as examples, and the weight of each."""
-        reward = reward_of(objective.reward)
-        rows, log_probs = self._draw(model, batch, objective)
-        groups = np.repeat(np.arange(len(batch.rows)), objective.num_samples)
-        if isinstance(objective, SelfCriticalConfig):
-            greedy = self._search(model, batch, SearchConfig(**self._lengths()))
-            base = [self._reward(reward, found[0].tokens, row) for found, row in zip(greedy, batch.rows, strict=True)]
-            gained = [self._reward(reward, row.target, row) for row in rows]
-            return rows, advantages(gained, np.repeat(base, objective.num_samples).tolist())
-        assert isinstance(objective, MinimumRiskConfig), "every objective of rewards is here"
-        if objective.with_reference:
-            given = list(batch.rows)
-            rows, groups = [*rows, *given], np.append(groups, np.arange(len(given)))
-            log_probs = [*log_probs, *(-_row_nats(model(batch.inputs).prediction, batch)).tolist()]
-        kept = _distinct(groups.tolist(), rows)
-        rows, groups, log_probs = [rows[i] for i in kept], groups[kept], [log_probs[i] for i in kept]
-        gained = [self._reward(reward, row.target, row) for row in rows]
-        return rows, risk_weights(groups.tolist(), log_probs, gained, objective.sharpness)
-
-    def _draw(self, model: Any, batch: PairBatch, objective: RewardConfig) -> tuple[list[PairExample], list[float]]:
-        copies = objective.num_samples
-        stepper, state = model.decoder(batch.inputs, copies)
-        drawn = sample_batch(
-            stepper,
-            state,
-            SamplingConfig(temperature=objective.temperature),
-            start=self.target_vocabulary.eos_index,
-            eos=self.target_vocabulary.eos_index,
-            limits=self._limits(batch, SearchConfig(**self._lengths())).repeat_interleave(copies),
-            never=self._never(),
-        )
-        rows = []
-        for number, (tokens, length) in enumerate(zip(drawn.tokens.tolist(), drawn.lengths.tolist(), strict=True)):
-            ended = tokens[length - 1] == self.target_vocabulary.eos_index
-            target = np.array(tokens[: length - 1 if ended else length], dtype=np.int32)
-            rows.append(batch.rows[number // copies]._replace(target=target, ended=ended))
-        return rows, drawn.log_probs.sum(1).tolist()
-
-    def _reward(self, reward: Any, tokens: Iterable[int], row: PairExample) -> float:
-        given = list(map(int, tokens))
-        return float(reward(self.coder.text(given, self.coder.words(given, row)), row.reference or ""))
-
-    # -- searching ----------------------------------------------------------------------------------------------------
+        # Not made before it is used: a saved model is of use without the reward that it was trained by.
+        self._rewarding = self._rewarding or Rewarding(self._searching, objective)
+        return self._rewarding.batch(model, batch)
 
     def search(self, model: Any, batch: Batch, *, quick: bool) -> ModelOutput:
         """Search for each row's text, and score the references."""
         assert isinstance(batch, PairBatch), "batches come from this task's streams"
-        config = SearchConfig(**self._lengths()) if quick else self.config.search
-        found = self._search(model, batch, config)
+        found = self._searching.search(model, batch, quick=quick)
         nats = None
         if all(row.reference is not None for row in batch.rows):
-            nats = _row_nats(model(batch.inputs).prediction, batch).tolist()
+            nats = row_nats(model(batch.inputs).prediction, batch).tolist()
         return ModelOutput(Found(found, nats), None)
-
-    def _search(self, model: Any, batch: PairBatch, config: SearchConfig) -> list[list[Hypothesis]]:
-        stepper, state = model.decoder(batch.inputs, config.beam_size)
-        eos = self.target_vocabulary.eos_index
-        options: dict[str, Any] = {
-            "start": eos,
-            "eos": eos,
-            "limits": self._limits(batch, config),
-            "never": self._never(),
-            "source_mask": batch.inputs.source.mask,
-        }
-        if config.beam_size == 1:
-            return [[found] for found in greedy_search(stepper, state, config, **options)]
-        return beam_search(stepper, state, config, **options)
-
-    def _lengths(self) -> dict[str, Any]:
-        """The part of the search's options that says how long a text may be."""
-        search = self.config.search
-        return {"max_length": search.max_length, "max_ratio": search.max_ratio, "min_length": search.min_length}
-
-    def _limits(self, batch: PairBatch, config: SearchConfig) -> Tensor:
-        lengths = [len(row.tokens) for row in batch.rows]
-        return config.limits(torch.tensor(lengths, device=batch.targets.device))
-
-    def _never(self) -> list[int]:
-        unk = self.target_vocabulary.unk_index
-        return [] if unk is None or self.config.replace_unknown else [unk]
 
     # -- what a person reads ------------------------------------------------------------------------------------------
 
@@ -302,40 +198,7 @@ class PairTask(TextItems, ABC):
         assert isinstance(batch, PairBatch), "batches come from this task's streams"
         nats: Sequence[float | None] = prediction.nats or [None] * len(batch.rows)
         rows = zip(prediction.hypotheses, nats, batch.rows, strict=True)
-        return [self._generated(found, value, row) for found, value, row in rows]
-
-    def _generated(self, found: Sequence[Hypothesis], nats: float | None, row: PairExample) -> Generated:
-        if len(row.tokens) == 1 or not found:
-            return Generated("", row.source, reference_nats=nats, reference_tokens=len(row.target) + 1)
-        seen = self.coder.source_words(row)
-        written = [self._written(one, row, seen) for one in found]
-        weights = found[0].attention
-        attention = None if weights is None or not weights.any() else weights[:, : len(seen)].float().cpu().numpy()
-        return Generated(
-            text=self.coder.text(found[0].tokens, written[0]),
-            source=row.source,
-            score=found[0].score,
-            alternatives=tuple(
-                (self.coder.text(one.tokens, words), one.score)
-                for one, words in zip(found[1:], written[1:], strict=True)
-            ),
-            source_tokens=seen,
-            target_tokens=tuple(written[0]),
-            attention=attention,
-            reference_nats=nats,
-            reference_tokens=len(row.target) + 1,
-            cut=row.cut,
-        )
-
-    def _written(self, found: Hypothesis, row: PairExample, seen: Sequence[str]) -> list[str]:
-        """The tokens as words; an unknown one becomes the source word most attended to, where that is asked for."""
-        words = self.coder.words(found.tokens, row)
-        if self.config.replace_unknown and found.attention is not None and len(seen) > 1:
-            weights = found.attention[:, : len(seen) - 1]
-            for place, token in enumerate(found.tokens):
-                if token == self.target_vocabulary.unk_index and bool(weights[place].any()):
-                    words[place] = seen[int(weights[place].argmax())]
-        return words
+        return [self._searching.generated(found, value, row) for found, value, row in rows]
 
     def references(self, batch: Batch) -> list[str]:
         """Each row's reference, as it stands in the file."""
@@ -470,32 +333,3 @@ def _fit_vocabularies(config: Any, rows: Sequence[TextPair]) -> tuple[Vocabulary
         return both, both
     source = fit_vocabulary(config.vocabulary, [row.source for row in rows])
     return source, fit_vocabulary(_target_config(config), [row.target for row in rows])
-
-
-def _row_nats(prediction: Any, batch: Batch) -> Tensor:
-    """(B,) -log p of each row's targets.
-
-    Raises:
-        ConfigError: the model's softmax does not score all words in training.
-    """
-    pair: Pair = batch.inputs
-    if not isinstance(prediction, Tensor):
-        if not hasattr(prediction, "log_probs"):
-            raise ConfigError("objectives of rewards need scores of all words; set model.softmax=full.")
-        prediction = prediction.log_probs()
-    mask = pair.target.mask
-    targets = batch.targets.masked_fill(~mask, 0)
-    nats = -prediction.float().log_softmax(-1).gather(-1, targets[..., None])[..., 0]
-    return nats.masked_fill(~mask, 0.0).sum(1)
-
-
-def _distinct(groups: Sequence[int], rows: Sequence[PairExample]) -> list[int]:
-    """Positions of the rows that no earlier row of their group equals."""
-    seen: set[tuple[int, bytes, bool]] = set()
-    kept = []
-    for place, (group, row) in enumerate(zip(groups, rows, strict=True)):
-        key = (group, row.target.astype(np.int32).tobytes(), row.ended)
-        if key not in seen:
-            seen.add(key)
-            kept.append(place)
-    return kept

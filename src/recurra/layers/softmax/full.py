@@ -127,6 +127,10 @@ class ChunkedLogits:
             total = _LinearCrossEntropy.apply(*arguments)  # type: ignore[no-untyped-call]
         return loss_sum(total, targets)
 
+    def log_probs(self) -> Tensor:
+        """(B, T, output_size), formed after all, for losses that weigh rows."""
+        return F.linear(self.hidden, self.weight, self.bias).log_softmax(-1)
+
 
 def _must_be_plain(hidden: Tensor) -> bool:
     """Where the hand-written gradient is not allowed: half precision, autocast, functorch, compilation."""
