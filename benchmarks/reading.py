@@ -80,16 +80,16 @@ def xquad(model: str) -> dict[str, Any]:
     examples = saved.task.read(data("question_answering", "xquad_en", "xquad.en.json"), DataConfig())
     answers = [(example.source, answer) for example in examples for answer in example.source.answers]
     whole = sum(source.passage[a.start : a.start + len(a.text)] == a.text for source, a in answers)
-    figures, predictions, _ = saved.evaluate_split(examples)
-    found = {
-        (e.source.question, e.source.passage[p.start : p.end]) == (p.question, p.text)
-        for e, p in zip(examples, predictions, strict=True)
-    }
+    asked = [(example.source.question, example.source.passage) for example in examples]
+    predictions = saved.predictions(asked)
+    given = sum(passage[p.start : p.end] == p.text for (_, passage), p in zip(asked, predictions, strict=True))
+    metrics = saved.task.metrics()
+    metrics.update(predictions, [[answer.text for answer in example.source.answers] for example in examples])
     return {
         "answers": len(answers),
         "answers_at_their_offsets": whole,
-        "predictions_at_their_offsets": found == {True},
-        **{tag: round(value, 4) for tag, value in figures.items()},
+        "predictions_at_their_offsets": given,
+        **{tag: round(value, 4) for tag, value in metrics.compute().items()},
     }
 
 
