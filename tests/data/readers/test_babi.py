@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 from pathlib import Path
 
 import pytest
@@ -106,3 +107,22 @@ def test_numbered_files_are_recognised(tmp_path: Path, text: str, expected: bool
     path = tmp_path / "some.txt"
     path.write_text(text, encoding="utf-8")
     assert is_numbered(path) is expected
+
+
+@pytest.mark.skipif("RECURRA_DATA" not in os.environ, reason="RECURRA_DATA is not set")
+def test_real_files_are_read_whole() -> None:
+    """Every question of bAbI's files has an answer and supporting sentences."""
+    folder = Path(os.environ["RECURRA_DATA"], "question_answering", "babi_en_10k")
+    for path in sorted(folder.glob("qa*_test.txt.gz")):
+        records = read_records(path, ReadOptions(), plain="babi")
+        assert len(records) == 1000 and records.skipped == 0
+        assert all(record.fields["answer"] and record.fields["supporting"] for record in records)
+        lines = gzip.decompress(path.read_bytes()).decode().split("\n")
+        for record in records:
+            number, asked = lines[int(record.id) - 1].split(" ", 1)
+            question, answer, supporting = (part.strip() for part in asked.split("\t"))
+            assert (question, answer) == (record.fields["question"], record.fields["answer"])
+            start = int(record.id) - int(number)
+            sentences = record.fields["story"].splitlines()
+            shown = [sentences[int(place) - 1] for place in record.fields["supporting"].split()]
+            assert shown == [lines[start + int(line) - 1].split(" ", 1)[1] for line in supporting.split()]
