@@ -59,14 +59,15 @@ def reading_baselines(
     note = "" if len(fewer) == len(train) else f" ({len(fewer)} of {len(train)} questions)"
     piece = choose_piece(fewer)
     linear = LinearReader(max_length).fit(fewer)
+    scored = [(row, linear.log_probs(row)) for row in rows]
     return {
         "whole-passage": [(0, len(row.passage) - 1) for row in rows],
         "first-sentence": [row.sentences[0] for row in rows],
         f"sliding-window ({'sentence' if piece is None else f'{piece} words'})": [
             sliding_window(row, piece) for row in rows
         ],
-        f"linear{note}": linear.predict(rows),
-        f"linear, whole sentence{note}": linear.predict_sentences(rows),
+        f"linear{note}": [linear.span(row, *found) for row, found in scored],
+        f"linear, whole sentence{note}": [linear.sentence(row, found[0]) for row, found in scored],
     }
 
 
@@ -150,34 +151,29 @@ class LinearReader:
             self._weights[side] = self._descend(features, targets, epochs)
         return self
 
-    def predict(self, rows: Sequence[ReadingRow]) -> list[Span | None]:
-        """The likeliest answers."""
-        return [self._choose(len(row.passage), *self._log_probs(row)) for row in rows]
-
-    def predict_sentences(self, rows: Sequence[ReadingRow]) -> list[Span | None]:
-        """The sentences in which the answers likeliest start."""
-        found: list[Span | None] = []
-        for row in rows:
-            probs = np.exp(self._log_probs(row)[0])
-            shares = [float(probs[first : last + 1].sum()) for first, last in row.sentences]
-            best = int(np.argmax(shares))
-            found.append(None if self._none and probs[-1] > shares[best] else row.sentences[best])
-        return found
-
-    def _log_probs(self, row: ReadingRow) -> tuple[np.ndarray, np.ndarray]:
-        """(T + 1,) of the start and of the end, the last for no answer."""
+    def log_probs(self, row: ReadingRow) -> tuple[np.ndarray, np.ndarray]:
+        """(T + 1,) of the start and of the end of the answer, in the last place of there being none."""
         features = _features(row)
         start, end = (_log_softmax(self._weights[side][features].sum(axis=1), self._none) for side in (0, 1))
         return start, end
 
-    def _choose(self, size: int, start: np.ndarray, end: np.ndarray) -> Span | None:
+    def span(self, row: ReadingRow, start: np.ndarray, end: np.ndarray) -> Span | None:
+        """The likeliest answer, by `log_probs` and the usual lengths."""
         best, chosen = -np.inf, (0, 0)
+        size = len(row.passage)
         for more in range(min(self.max_length, size)):
             scores = start[: size - more] + end[more:size] + self._length[more]
             first = int(scores.argmax())
             if scores[first] > best:
                 best, chosen = float(scores[first]), (first, first + more)
         return None if self._none and start[-1] + end[-1] > best else chosen
+
+    def sentence(self, row: ReadingRow, start: np.ndarray) -> Span | None:
+        """The sentence in which the answer likeliest starts, by `log_probs`."""
+        probs = np.exp(start)
+        shares = [float(probs[first : last + 1].sum()) for first, last in row.sentences]
+        best = int(np.argmax(shares))
+        return None if self._none and probs[-1] > shares[best] else row.sentences[best]
 
     def _descend(
         self,

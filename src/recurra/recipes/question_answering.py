@@ -27,5 +27,5 @@ def question_answering() -> RunConfig:
         ),
         optimizer=AdamWConfig(learning_rate=2e-3, clip_norm=5.0),
         schedule=LinearConfig(warmup_updates=50, final=0.05),
-        training=TrainingConfig(epochs=12, batch_size=32),
+        training=TrainingConfig(epochs=10, batch_size=32),
     )

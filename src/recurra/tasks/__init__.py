@@ -3,6 +3,7 @@
 from typing import Any
 
 from recurra.core.config import by_kind
+from recurra.tasks.answers import Answer
 from recurra.tasks.base import Alignment, FileTask, Preparation, Prepared, StreamOptions, TextItems, require_texts
 from recurra.tasks.language_modelling import LanguageModelling, LanguageModellingConfig, documents
 from recurra.tasks.question_answering import QuestionAnswering, QuestionAnsweringConfig
@@ -26,6 +27,7 @@ TaskConfig = by_kind(task.Config for task in TASKS.values())
 __all__ = [
     "TASKS",
     "Alignment",
+    "Answer",
     "FileTask",
     "LanguageModelling",
     "LanguageModellingConfig",
