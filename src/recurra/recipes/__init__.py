@@ -15,6 +15,7 @@ from recurra.recipes.finetuning import (
 from recurra.recipes.language import char_lm, char_lm_large, chinese_lm, word_lm
 from recurra.recipes.question_answering import question_answering
 from recurra.recipes.story_questions import story_questions
+from recurra.recipes.summarisation import summarisation
 from recurra.recipes.tagging import ner, ner_zh, tagger
 from recurra.runs import RunConfig, override
 
@@ -31,6 +32,7 @@ RECIPES: dict[str, Callable[[], RunConfig]] = {
     "ner-zh": ner_zh,
     "question-answering": question_answering,
     "story-questions": story_questions,
+    "summarisation": summarisation,
 }
 FINETUNE_RECIPES: dict[str, dict[str, Callable[[FinetuneConfig, RunConfig, RunConfig | None], RunConfig]]] = {
     "text-classification": {"text-classifier": finetune_classifier, "generative-classifier": finetune_generative},

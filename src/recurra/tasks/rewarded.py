@@ -66,7 +66,7 @@ class Rewarding:
             rows, groups = [*rows, *batch.rows], [*groups, *range(len(batch.rows))]
             log_probs = [*log_probs, *(-row_nats(model(batch.inputs).prediction, batch)).tolist()]
         kept = _distinct(groups, rows)
-        rows, groups, log_probs = ([column[place] for place in kept] for column in (rows, groups, log_probs))
+        rows, groups, log_probs = [rows[i] for i in kept], [groups[i] for i in kept], [log_probs[i] for i in kept]
         return rows, risk_weights(groups, log_probs, self._values(rows), config.sharpness)
 
     def _values(self, rows: Sequence[PairExample]) -> list[float]:
