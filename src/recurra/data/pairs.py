@@ -124,7 +124,10 @@ def choose_pair_columns(records: Records, data: DataConfig, names: PairNames, kn
     if None not in asked:
         return choose_columns(records, *asked)
     free = [name for name in records.columns if name.strip().lower() != "id"]
-    found = [asked[0] or _usual(free, names.sources, asked[1]), asked[1] or _usual(free, names.targets, asked[0])]
+    found = [
+        _usual(free, names.sources, asked[1]) if asked[0] is None else asked[0],
+        _usual(free, names.targets, asked[0]) if asked[1] is None else asked[1],
+    ]
     left = [name for name in free if name not in found and str(records.columns.index(name)) not in map(str, found)]
     if None in found and len(left) == found.count(None):
         if len(left) == 2 and names.longer and _mean_length(records, left[0]) < _mean_length(records, left[1]):

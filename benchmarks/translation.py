@@ -1,0 +1,160 @@
+"""Multi30k, German to English, beside cheap baselines, with the core-seconds of the whole process.
+
+    RECURRA_DATA=... python benchmarks/translation.py multi30k|attention|rewards [--seed 0] [KEY=VALUE ...]
+
+`multi30k`: BLEU and chrF of sacrebleu, lower-cased, on the 2016 test set: greedy, and with beams.
+`attention`: the recipe with attention and without, otherwise alike, with the core-seconds of both.
+`rewards`: sequence-level training from the likelihood model: the greedy reward before and after (BLEU of sentences).
+
+Core-seconds are process CPU time from the first import to the final metric. The last line is JSON.
+"""
+
+from __future__ import annotations
+
+import time
+
+BEGAN = time.process_time()
+
+import argparse  # noqa: E402
+import json  # noqa: E402
+import os  # noqa: E402
+import statistics  # noqa: E402
+import sys  # noqa: E402
+import tempfile  # noqa: E402
+from collections.abc import Callable  # noqa: E402
+from pathlib import Path  # noqa: E402
+from typing import Any  # noqa: E402
+
+import torch  # noqa: E402
+
+import recurra  # noqa: E402
+from recurra.core.config import parse_overrides  # noqa: E402
+from recurra.decoding import SearchConfig  # noqa: E402
+from recurra.metrics import sentence_bleu  # noqa: E402
+from recurra.runs import SavedModel, load  # noqa: E402
+from recurra.tasks import TASKS  # noqa: E402
+
+BEAMS = (1, 2, 5, 10)
+
+
+def files(name: str) -> list[str]:
+    """The two files of a split."""
+    if "RECURRA_DATA" not in os.environ:
+        sys.exit("RECURRA_DATA is not set: it names the folder of the data sets.")
+    base = Path(os.environ["RECURRA_DATA"], "machine_translation", "multi30k_de_en")
+    return [str(base / f"{name}.{language}.gz") for language in ("de", "en")]
+
+
+def data() -> dict[str, Any]:
+    """The three splits."""
+    return {"data.train": files("train"), "data.valid": files("val"), "data.test": files("test_2016_flickr")}
+
+
+def rounded(figures: dict[str, float], *tags: str) -> dict[str, float]:
+    """The chosen tags."""
+    return {tag: round(figures[tag], 2) for tag in tags if tag in figures}
+
+
+def searched(saved: SavedModel, **options: Any) -> tuple[dict[str, float], list[Any], float]:
+    """Metrics on the test set with another search, its predictions, and what it took."""
+    began = time.process_time()
+    config = saved.task.config.model_copy(update={"search": SearchConfig(**options)})
+    task = TASKS["translation"].from_files(config, saved.task.files())
+    other = SavedModel(saved.config, task, saved.model, {})
+    found, predictions, _ = other.evaluate_split(task.read(files("test_2016_flickr"), saved.config.data))
+    return found, predictions, round(time.process_time() - began, 1)
+
+
+def train(folder: Path, seed: int, overrides: dict[str, Any]) -> SavedModel:
+    """The recipe on Multi30k."""
+    given = {"training.tensorboard": "never", "seed": seed, **data(), **overrides}
+    return recurra.train("translation", folder, given)
+
+
+def multi30k(folder: Path, seed: int, overrides: dict[str, Any]) -> dict[str, Any]:
+    """BLEU on test 2016: greedy and with beams, beside copying and retrieval."""
+    saved = train(folder / "run", seed, overrides)
+    trained = round(time.process_time() - BEGAN, 1)
+    metrics = saved.metrics
+    found: dict[str, Any] = {
+        "baselines": {name: rounded(value, "bleu", "chrf") for name, value in metrics["baselines"].items()},
+        "recipe's search": {s: rounded(metrics[s], "bleu", "chrf", "perplexity") for s in ("valid", "test")},
+        "core_seconds_to_the_trained_model": trained,
+        "signature": saved.task.metrics().signature(),  # type: ignore[attr-defined]
+    }
+    own = saved.config.task.search.model_dump()  # type: ignore[union-attr]
+    for width in BEAMS:
+        figures, _, seconds = searched(saved, **{**own, "beam_size": width, "num_best": 1})
+        found[f"beam {width}"] = {**rounded(figures, "bleu", "chrf", "length_ratio"), "core_seconds": seconds}
+    return found
+
+
+def attention(folder: Path, seed: int, overrides: dict[str, Any]) -> dict[str, Any]:
+    """The recipe beside the same one without attention; greedy."""
+    found: dict[str, Any] = {}
+    without = {"model.decoder.attention": None, "model.decoder.input_feeding": "none"}
+    for name, options in (("attention", {}), ("none", without)):
+        saved = train(folder / name, seed, {**overrides, **options})
+        own = saved.config.task.search.model_dump()  # type: ignore[union-attr]
+        figures, _, _ = searched(saved, **{**own, "beam_size": 1, "num_best": 1})
+        cost = saved.metrics["training"]["core_seconds"]
+        found[name] = {**rounded(figures, "bleu", "chrf"), "training_core_seconds": cost}
+    found["difference"] = round(found["attention"]["bleu"] - found["none"]["bleu"], 2)
+    return found
+
+
+def rewards(folder: Path, seed: int, overrides: dict[str, Any]) -> dict[str, Any]:
+    """Minimum risk and self-critical training from the same likelihood model: mean BLEU of sentences, greedy, test."""
+    start = os.environ.get("RECURRA_START") or str(folder / "likelihood")
+    saved = load(start) if "RECURRA_START" in os.environ else train(folder / "likelihood", seed, overrides)
+    own = {**saved.config.task.search.model_dump(), "beam_size": 1, "num_best": 1}  # type: ignore[union-attr]
+    found: dict[str, Any] = {"likelihood": _reward(saved, own)}
+    for kind, samples in (("self-critical", 1), ("minimum-risk", 5)):
+        options = {
+            "finetune.start": start,
+            "task.objective": {"kind": kind, "reward": "bleu", "num_samples": samples},
+            "optimizer.learning_rate": 1e-4,
+            "training.epochs": 1,
+            "training.max_updates": 200,
+            "training.evaluate_every": 50,
+            "training.batch_size": 64,
+        }
+        given = {"training.tensorboard": "never", "seed": seed, **data(), **options}
+        trained = recurra.train(saved.config, folder / kind, given)
+        cost = trained.metrics["training"]["core_seconds"]
+        found[kind] = {**_reward(trained, own), "training_core_seconds": cost}
+        found[kind]["gain_percent"] = round(100 * (found[kind]["reward"] / found["likelihood"]["reward"] - 1), 2)
+    return found
+
+
+def _reward(saved: SavedModel, search: dict[str, Any]) -> dict[str, float]:
+    figures, predictions, _ = searched(saved, **search)
+    wanted = [example.reference for example in saved.task.read(files("test_2016_flickr"), saved.config.data)]
+    values = [sentence_bleu(one.text, text) for one, text in zip(predictions, wanted, strict=True)]
+    return {"reward": round(statistics.mean(values), 4), **rounded(figures, "bleu", "chrf")}
+
+
+BENCHMARKS: dict[str, Callable[[Path, int, dict[str, Any]], dict[str, Any]]] = {
+    "multi30k": multi30k,
+    "attention": attention,
+    "rewards": rewards,
+}
+
+
+def main() -> None:
+    """Run one."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name", choices=BENCHMARKS)
+    parser.add_argument("overrides", nargs="*", help="options of the run, KEY=VALUE")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=1)
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    with tempfile.TemporaryDirectory() as folder:
+        found = BENCHMARKS[given.name](Path(folder), given.seed, parse_overrides(given.overrides))
+    whole = round(time.process_time() - BEGAN, 1)
+    print(json.dumps({"name": given.name, "seed": given.seed, **found, "core_seconds": whole}, ensure_ascii=False))
+
+
+if __name__ == "__main__":
+    main()
