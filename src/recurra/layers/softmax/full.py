@@ -12,6 +12,7 @@ from torch.autograd.function import once_differentiable
 
 from recurra.core.batch import LossSum
 from recurra.core.config import Config
+from recurra.kernels.rows_product import rows_product
 from recurra.layers.softmax.base import (
     DeferredLogits,
     SoftmaxHead,
@@ -158,7 +159,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         total = hidden.new_zeros(())
         for start in range(0, hidden.shape[0], rows):
             chunk, wanted = hidden[start : start + rows], targets[start : start + rows, None]
-            logits = torch.addmm(bias, chunk, weight.t())
+            logits = rows_product(chunk, weight.t(), bias)
             at_target = logits.gather(1, wanted)
             at_mean = logits.mean(1, keepdim=True) if label_smoothing else at_target
             highest = logits.amax(1, keepdim=True)
@@ -172,8 +173,8 @@ class _LinearCrossEntropy(torch.autograd.Function):
             if label_smoothing:
                 slope.sub_(label_smoothing / weight.shape[0])
             slope.scatter_add_(1, wanted, torch.full_like(at_target, label_smoothing - 1))
-            torch.mm(slope, weight, out=grads[0][start : start + rows])
-            grads[1].addmm_(slope.t(), chunk)
+            grads[0][start : start + rows] = rows_product(slope, weight, None)
+            grads[1].add_(rows_product(slope.t(), chunk, None))
             grads[2].add_(slope.sum(0))
         ctx.save_for_backward(*grads)
         return total
