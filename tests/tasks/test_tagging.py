@@ -150,7 +150,8 @@ def test_raw_lines_keep_their_offsets(tmp_path: Path) -> None:
     (span,) = rows[0]["spans"]
     assert span["text"] == "Ada  Lovelace" == text[span["first"] : span["last"]]
     assert (span["type"], span["start"], span["end"]) == ("PER", 2, 4) and span["probability"] > 0.99
-    assert task.line(text, rows[0]).startswith("Dr. [Ada Lovelace]PER is n't in 北京, see")
+    assert task.line(text, rows[0]) == text.replace("Ada  Lovelace", "[Ada  Lovelace]PER")
+    assert task.line(list(words), rows[0]).startswith("Dr. [Ada Lovelace]PER is n't in 北京, see")
     assert rows[1]["words"] == ["New York", "x"] and "offsets" not in rows[1]
     assert rows[2] == {"words": [], "tags": [], "probabilities": [], "offsets": [], "spans": []}
     json.dumps(rows)
@@ -184,6 +185,12 @@ def test_tags_that_training_did_not_hold(tmp_path: Path) -> None:
         pos.encode_labelled([["the", "dog"]], [["DET", "NOUM"]])
     with pytest.raises(DataError, match="sentence 0: 2 words and 1 tags"):
         pos.encode_labelled([["the", "dog"]], [["DET"]])
+
+
+def test_a_tag_that_only_held_out_sentences_have_is_known(tmp_path: Path) -> None:
+    content = "".join(f"w{number} B-T{number}\nx O\n\n" for number in range(20))
+    task: Any = prepare(tmp_path, content, data={"valid": None, "valid_fraction": 0.2, "test_fraction": 0.2}).task
+    assert len(task.tags.types) == 20 and task.tags.counts[1:].sum() == 12 and min(task.spec.output_prior) > 0
 
 
 def test_what_can_not_be_learnt_from(tmp_path: Path) -> None:

@@ -36,23 +36,30 @@ class TagSet:
         self._groups = self._group()
 
     @classmethod
-    def fit(cls, sentences: Sequence[Sequence[str]], asked: str, learned: LearnedScheme) -> tuple[TagSet, str]:
+    def fit(
+        cls,
+        sentences: Sequence[Sequence[str]],
+        asked: str,
+        learned: LearnedScheme,
+        others: Sequence[Sequence[str]] = (),
+    ) -> tuple[TagSet, str]:
         """The tags of the training sentences, and a sentence on the scheme.
 
         Args:
             sentences: their tags.
             asked: a scheme, "none", or "auto" for the one that the tags look like.
             learned: scheme to learn spans in.
+            others: tags of sentences that were held out of the same files: theirs are known, and not counted.
         Raises:
             DataError: fewer than two tags, or tags that are none of the scheme asked for.
         """
-        known = sorted({tag for tags in sentences for tag in tags})
+        known = sorted({tag for tags in (*sentences, *others) for tag in tags})
         if len(known) < 2:
             raise DataError(
                 f"a tagger needs at least two tags to tell apart, and the training sentences hold "
                 f"{', '.join(map(repr, known)) or 'none'}. Is it the right column? Pass --data.label_column=NAME."
             )
-        detected = detect_scheme(sentences)
+        detected = detect_scheme([*sentences, *others])
         if asked not in ("auto", "none") and detected is None:
             odd = next((tag for tag in known if tag != "O" and not spans_of([tag])), known[0])
             raise DataError(
@@ -63,7 +70,7 @@ class TagSet:
         if scheme is None:
             counts = Counter(tag for tags in sentences for tag in tags)
             return cls(known, [counts[tag] for tag in known], None, learned), "tags write no spans; learnt as they are"
-        types = sorted({span.type for tags in sentences for span in spans_of(tags)})
+        types = sorted({span.type for tags in (*sentences, *others) for span in spans_of(tags)})
         names = span_tags(types, learned)
         counts = Counter(tag for tags in sentences for tag in convert(tags, learned))
         note = f"tags write spans in {scheme} ({'told by their letters' if asked == 'auto' else 'as asked'})"

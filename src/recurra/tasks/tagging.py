@@ -144,7 +144,9 @@ class Tagging(TextItems):
             task = cls(config, given.fitted.lexicon, given.fitted.tags, given.fitted.columns)
         else:
             sentences = [sentence.words for sentence in train]
-            tags, note = TagSet.fit([sentence.tags for sentence in train], config.scheme, config.learned_scheme)
+            apart = (*(() if given.data.valid else parts.valid), *(() if given.data.test else parts.test))
+            own, others = ([one.tags for one in part] for part in (train, apart))
+            tags, note = TagSet.fit(own, config.scheme, config.learned_scheme, others)
             notes.append(f"{len(tags)} tags: {note}")
             single = all(len(word) == 1 for words in sentences for word in words)
             cuts = single if config.raw_words == "auto" else config.raw_words == "characters"
@@ -316,6 +318,11 @@ class Tagging(TextItems):
         if "spans" not in row:
             return " ".join(f"{word}/{tag}" for word, tag in zip(words, row["tags"], strict=True))
         parts, done = [], 0
+        if isinstance(item, str):
+            for span in row["spans"]:
+                parts += [item[done : span["first"]], f"[{span['text']}]{span['type']}"]
+                done = span["last"]
+            return "".join([*parts, item[done:]])
         for span in row["spans"]:
             inside = join_words(words[span["start"] : span["end"]]).strip()
             parts += [*words[done : span["start"]], f"[{inside}]{span['type']}"]
