@@ -17,6 +17,7 @@ from recurra.recipes.question_answering import question_answering
 from recurra.recipes.story_questions import story_questions
 from recurra.recipes.summarisation import summarisation
 from recurra.recipes.tagging import ner, ner_zh, tagger
+from recurra.recipes.translation import translation, translation_small
 from recurra.runs import RunConfig, override
 
 RECIPES: dict[str, Callable[[], RunConfig]] = {
@@ -32,6 +33,8 @@ RECIPES: dict[str, Callable[[], RunConfig]] = {
     "ner-zh": ner_zh,
     "question-answering": question_answering,
     "story-questions": story_questions,
+    "translation": translation,
+    "translation-small": translation_small,
     "summarisation": summarisation,
 }
 FINETUNE_RECIPES: dict[str, dict[str, Callable[[FinetuneConfig, RunConfig, RunConfig | None], RunConfig]]] = {
