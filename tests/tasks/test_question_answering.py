@@ -169,7 +169,9 @@ def test_a_threshold_keeps_from_saying_that_there_is_no_answer(tmp_path: Path) -
 def test_no_answer_is_as_in_the_training_file(tmp_path: Path) -> None:
     assert task_of(tmp_path).spec.output_size == 2
     rows = [("Who?", PASSAGE, ["Ann"]), ("Why?", PASSAGE, [])]
-    assert prepared(tmp_path, rows).task.spec.output_size == 3
+    made = prepared(tmp_path, rows)
+    assert made.task.spec.output_size == 3
+    assert "1 of the training questions have no answer; the model may say so" in made.notes
     assert prepared(tmp_path, rows, no_answer="no").task.spec.output_size == 2
 
 

@@ -116,12 +116,16 @@ class QuestionAnswering:
             texts = dict.fromkeys(text for row in parts.train for text in (row.question, row.passage))
             sentences = [[text[start:end] for start, end in word_places(text)] for text in texts]
             lexicon = Lexicon.fit(sentences, config.vocabulary, config.characters, given.pretrained)
-            missing = any(not row.answers for row in parts.train)
-            task = cls(config, lexicon, missing if config.no_answer == "auto" else config.no_answer == "yes", columns)
+            found = any(not row.answers for row in parts.train)
+            task = cls(config, lexicon, found if config.no_answer == "auto" else config.no_answer == "yes", columns)
         splits = Splits(*([task.encoder.encode(row) for row in part] or None for part in parts))
         named = zip(Splits._fields, splits, strict=True)
         held = ", ".join(f"{name} {task.sizes(part)}" for name, part in named if part)
         notes.append(f"word vocabulary of {task.lexicon.words.size}; {held}")
+        missing = sum(not row.answers for row in parts.train)
+        if missing:
+            may = "may" if task.with_none else "can't"
+            notes.append(f"{missing:,} of the training questions have no answer; the model {may} say so")
         for name, part in zip(Splits._fields, splits, strict=True):
             notes += answer_notes(name, part or [], config.max_answer_length)
         return Prepared(task=task, splits=splits, notes=tuple(notes))
