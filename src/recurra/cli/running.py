@@ -54,13 +54,13 @@ def _collect(overrides: Sequence[str], flags: RunFlags) -> dict[str, Any]:
     given = parse_overrides(overrides)
     for split in ("train", "valid", "test"):
         if (path := getattr(flags.data, split)) is not None:
-            given[f"data.{split}"] = _paths(path)
+            given[f"data.{split}"] = paths_of(path)
     if flags.seed is not None:
         given["seed"] = flags.seed
     return given
 
 
-def _paths(given: str) -> Any:
+def paths_of(given: str) -> Any:
     """A file name, or a list of them as in `data.train=[a.txt, b.txt]`."""
     listed = given.startswith("[") and given.endswith("]") and not Path(given).exists()
     return parse_overrides([f"paths={given}"])["paths"] if listed else given

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from recurra.cli.running import paths_of
 from recurra.core.config import parse, parse_overrides
 from recurra.core.errors import ConfigError, DataError, OutputError
 from recurra.core.files import require_writable, write_text
@@ -25,7 +26,7 @@ def run_evaluate(model: str, data: str, overrides: Sequence[str], as_json: bool)
     """Print the metrics of a file."""
     options = _data_config(overrides)
     saved = load(model)
-    metrics = defined(saved.evaluate_split(saved.task.read(data, options))[0])
+    metrics = defined(saved.evaluate_split(saved.task.read(paths_of(data), options))[0])
     if as_json:
         print(json.dumps(metrics, ensure_ascii=False))
         return
@@ -43,7 +44,7 @@ def run_predict(
     data = _data_config(overrides)
     if out is not None:
         _require_new(Path(out))
-    draw = None if plot is None else _plotter(Path(plot))
+    draw = None if plot is None else _Plotter(Path(plot))
     saved = load(model)
     # Who types wants an answer to each line.
     typed = file in (None, "-") and sys.stdin is not None and sys.stdin.isatty()
@@ -56,20 +57,30 @@ def run_predict(
             print(line, flush=typed)
 
 
-def _plotter(path: Path) -> Callable[[Alignment | None], None]:
-    """Draws the first alignment into `path`, the next into the same name with -2, -3, ..."""
-    _require_new(path)
-    alignments.require_drawing(path)
-    number = 0
+class _Plotter:
+    """Draws the first prediction's alignment into `path`, the next one's into the same name with -2, -3, ..."""
 
-    def draw(alignment: Alignment | None) -> None:
-        nonlocal number
-        if alignment is None:
+    def __init__(self, path: Path) -> None:
+        _require_new(path)
+        alignments.require_drawing(path)
+        self._path, self._number, self._drawn = path, 0, 0
+
+    def draw(self, alignment: Alignment | None) -> None:
+        """Draw the next one; None, as for an empty line, leaves its number out."""
+        self._number += 1
+        if alignment is not None:
+            self._drawn += 1
+            name = f"{self._path.stem}-{self._number}"
+            alignments.draw(alignment, self._path if self._number == 1 else self._path.with_stem(name))
+
+    def require_drawn(self) -> None:
+        """Check that there was something to draw.
+
+        Raises:
+            ConfigError: no prediction had an alignment.
+        """
+        if self._number and not self._drawn:
             raise ConfigError("--plot: this model has no attention that could be drawn.")
-        number += 1
-        alignments.draw(alignment, path if number == 1 else path.with_stem(f"{path.stem}-{number}"))
-
-    return draw
 
 
 def run_generate(model: str, prompt: str, samples: int, seed: int | None, options: dict[str, Any]) -> None:
@@ -137,7 +148,7 @@ def _stdin_lines(encoding: str) -> Iterator[str]:
 
 
 def _predicted(
-    saved: SavedModel, items: Iterator[Any], size: int, as_json: bool, plot: Callable[[Any], None] | None
+    saved: SavedModel, items: Iterator[Any], size: int, as_json: bool, plot: _Plotter | None
 ) -> Iterator[list[str]]:
     while chunk := list(islice(items, size)):
         lines = []
@@ -146,5 +157,7 @@ def _predicted(
             asked = saved.task.asked(item)
             lines.append(json.dumps({**asked, **row}, ensure_ascii=False) if as_json else saved.task.line(item, row))
             if plot is not None:
-                plot(saved.task.alignment(prediction))
+                plot.draw(saved.task.alignment(prediction))
         yield lines
+    if plot is not None:
+        plot.require_drawn()
