@@ -38,6 +38,7 @@ from recurra.data.words import EncodedWords, Lexicon, cut_words
 from recurra.layers import TagScores
 from recurra.metrics import Scheme, Span, Tagged, TaggedSpan, TagMetrics, confusion_matrix, spans_of, tags_of
 from recurra.tasks.base import Preparation, Prepared, StreamOptions, TextItems
+from recurra.tasks.tag_chances import Chances, readable_span
 from recurra.tasks.tag_sets import LearnedScheme, TagSet
 
 _PLAIN_ENDINGS = (".txt", ".text", ".md")
@@ -272,7 +273,7 @@ class Tagging(TextItems):
         assert isinstance(batch, TaggingBatch)
         best = prediction.best()
         posterior = prediction.posterior()
-        chances = _Chances(posterior.marginals.cpu().numpy(), posterior.links(best, best).cpu().numpy())
+        chances = Chances(posterior.marginals.cpu().numpy(), posterior.links(best, best).cpu().numpy())
         if (inner := self.tags.inner) is not None:
             following = torch.from_numpy(inner).to(best.device)[best].roll(1, 1)
             chances = chances._replace(goes_on=posterior.links(best, following).cpu().numpy())
@@ -305,7 +306,7 @@ class Tagging(TextItems):
         if prediction.text is not None:
             row["offsets"] = [list(place) for place in prediction.offsets]
         if self.tags.scheme is not None:
-            row["spans"] = [_readable_span(span, prediction) for span in prediction.spans]
+            row["spans"] = [readable_span(span, prediction) for span in prediction.spans]
         return row
 
     def brief(self, prediction: Tagged) -> list[str]:
@@ -374,7 +375,7 @@ class Tagging(TextItems):
         """Number of sentences and words."""
         return f"{len(split):,} sentences ({sum(len(one.tokens) for one in split):,} words)"
 
-    def _tagged(self, sentence: TaggedExample, indices: np.ndarray, chances: _Chances) -> Tagged:
+    def _tagged(self, sentence: TaggedExample, indices: np.ndarray, chances: Chances) -> Tagged:
         tags, spans = self.tags.decode(indices.tolist())
         sure = self.tags.together(chances.marginals[: len(indices)], indices, spans)
         return Tagged(
@@ -429,32 +430,3 @@ class Tagging(TextItems):
         """The name of the column in the training file, if this file has it too."""
         name: str = self.columns[what]
         return name if name in records.columns else None
-
-
-class _Chances(NamedTuple):
-    """Probabilities of a batch's or a sentence's tags: of each one (T, K), of the best one given the best one before
-    (T,), and where a tag can't tell that a span ends, of the span going on here (T,)."""
-
-    marginals: np.ndarray
-    links: np.ndarray
-    goes_on: np.ndarray | None = None
-
-    def row(self, row: int) -> _Chances:
-        """Those of one sentence."""
-        going_on = None if self.goes_on is None else self.goes_on[row]
-        return _Chances(self.marginals[row], self.links[row], going_on)
-
-    def of_span(self, span: Span, indices: np.ndarray) -> float:
-        """That the span stands here, and neither more nor less of it."""
-        chance = self.marginals[span.start, indices[span.start]] * self.links[span.start + 1 : span.end].prod()
-        if self.goes_on is not None and span.end < len(indices):
-            chance *= 1 - self.goes_on[span.end]
-        return float(chance)
-
-
-def _readable_span(span: TaggedSpan, prediction: Tagged) -> dict[str, Any]:
-    row: dict[str, Any] = {"type": span.type, "start": span.start, "end": span.end, "probability": span.probability}
-    if prediction.text is None:
-        return {"text": join_words(prediction.words[span.start : span.end]).strip(), **row}
-    first, last = prediction.offsets[span.start][0], prediction.offsets[span.end - 1][1]
-    return {"text": prediction.text[first:last], **row, "first": first, "last": last}
