@@ -16,7 +16,8 @@ from recurra.cli import dotted_as_overrides
 from recurra.cli.app import app
 from recurra.core.config import parse, parse_overrides, read_yaml
 from recurra.data import DataConfig
-from recurra.recipes import FINETUNE_RECIPES, RECIPES, finetune_recipe
+from recurra.recipes import FINETUNE_RECIPES, READING_RECIPES, RECIPES, finetune_recipe
+from recurra.recipes.language import word_lm
 from recurra.runs import RunConfig, override
 from recurra.training.optimizer import OPTIMIZERS, BaseOptimizerConfig
 from recurra.training.schedule import SCHEDULES, BaseScheduleConfig
@@ -68,8 +69,11 @@ def check_command(line: str) -> None:
     if command.__name__ == "train":
         check_run(given.get("recipe"), given.get("overrides", ()))
     elif command.__name__ == "finetune":
-        pretrained = RECIPES["word-lm"]()
-        finetune_recipe("runs/lm", pretrained, given.get("task", "text-classification"), options(given))
+        task, base = given.get("task"), given.get("recipe")
+        further = task is not None and task not in (*FINETUNE_RECIPES, *READING_RECIPES)
+        pretrained = next(make() for make in RECIPES.values() if make().task.kind == task) if further else word_lm()
+        backward = word_lm() if "finetune.backward" in options(given) else None
+        finetune_recipe("runs/lm", pretrained, task, options(given), backward=backward, base=base)
     elif command.__name__ in ("evaluate", "predict"):
         words = [given.get("file") or "", *given.get("overrides", ())]
         named = parse_overrides(word for word in words if "=" in word)
@@ -191,5 +195,6 @@ def test_every_recipe_and_command_is_named(page: str) -> None:
     text = read(page)
     missing = [name for name in RECIPES if f"`{name}`" not in text]
     missing += [name for name in COMMANDS if f"`recurra {name}" not in text]
-    missing += [name for name in FINETUNE_RECIPES if f"`{name}`" not in text and f" {name}`" not in text]
+    tasks = (*FINETUNE_RECIPES, *READING_RECIPES)
+    missing += [name for name in tasks if f"`{name}`" not in text and f" {name}`" not in text]
     assert not missing

@@ -104,4 +104,4 @@ def finetune_recipe(
     return override(models[kind](paths, pretrained, backward), overrides)
 
 
-__all__ = ["FINETUNE_RECIPES", "RECIPES", "finetune_recipe", "recipe"]
+__all__ = ["FINETUNE_RECIPES", "READING_RECIPES", "RECIPES", "finetune_recipe", "recipe"]
