@@ -43,10 +43,9 @@ def draw(alignment: Alignment, path: Path) -> None:
     axes = figure.add_subplot()
     image = axes.imshow(alignment.weights, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     named: dict[str, Any] = {"fontfamily": fonts} if fonts else {}
-    axes.set_xticks(range(columns) if columns <= _MOST else [])
-    axes.set_yticks(range(rows) if rows <= _MOST else [])
-    axes.set_xticklabels(alignment.columns if columns <= _MOST else [], rotation=60, ha="left", **named)
-    axes.set_yticklabels(alignment.rows if rows <= _MOST else [], **named)
+    above, beside = (names if len(names) <= _MOST else () for names in (alignment.columns, alignment.rows))
+    axes.set_xticks(range(len(above)), above, rotation=60, ha="left", rotation_mode="anchor", **named)
+    axes.set_yticks(range(len(beside)), beside, **named)
     axes.xaxis.tick_top()
     axes.tick_params(length=0)
     figure.colorbar(image, ax=axes, shrink=0.8, label="weight")
