@@ -23,13 +23,15 @@ def test_the_ending_chooses_the_format(ending: str, begins: bytes, tmp_path: Pat
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_the_words_stand_in_the_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import matplotlib
+def test_the_words_stand_in_an_svg_whatever_fonts_there_are(tmp_path: Path) -> None:
+    draw(HEAT._replace(columns=("猫", "Hund", ".")), tmp_path / "a.svg")
+    text = (tmp_path / "a.svg").read_text(encoding="utf-8")
+    assert all(f">{word}<" in text for word in ("dog", "猫", "Hund"))
 
-    with matplotlib.rc_context({"svg.fonttype": "none"}):
-        draw(HEAT, tmp_path / "a.svg")
-    text = (tmp_path / "a.svg").read_text()
-    assert all(f">{word}<" in text for word in ("dog", "ein", "Hund"))
+
+def test_a_missing_font_is_told_of_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    draw(HEAT._replace(columns=("\U00013000", "\U00013001", ".")), tmp_path / "a.png")  # Egyptian hieroglyphs
+    assert len(caplog.records) == 1 and "no font here" in caplog.text
 
 
 def test_one_word_and_very_many_words(tmp_path: Path) -> None:

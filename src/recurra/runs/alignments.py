@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import logging
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +51,22 @@ def draw(alignment: Alignment, path: Path) -> None:
     axes.xaxis.tick_top()
     axes.tick_params(length=0)
     figure.colorbar(image, ax=axes, shrink=0.8, label="weight")
+    write_bytes(path, _render(figure, path.suffix.lower().removeprefix(".")))
+
+
+def _render(figure: Any, ending: str) -> bytes:
+    """The picture; characters that no font holds are told of once. An SVG leaves the writing to who shows it."""
+    from matplotlib import rc_context
+
     picture = io.BytesIO()
-    figure.savefig(picture, dpi=150, format=path.suffix.lower().removeprefix("."))
-    write_bytes(path, picture.getvalue())
+    with rc_context({"svg.fonttype": "none"}), warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        figure.savefig(picture, dpi=150, format=ending)
+    if ending != "svg" and any("missing from font" in str(warning.message) for warning in found):
+        logging.getLogger("recurra").warning(
+            "recurra: no font here holds some of the characters. Install one (such as Noto Sans CJK), or draw an .svg."
+        )
+    return picture.getvalue()
 
 
 def _pyplot() -> tuple[Any, list[str]]:
