@@ -105,13 +105,13 @@ def attention(folder: Path, seed: int, overrides: dict[str, Any]) -> dict[str, A
 
 def rewards(folder: Path, seed: int, overrides: dict[str, Any]) -> dict[str, Any]:
     """Minimum risk and self-critical training from the same likelihood model: mean BLEU of sentences, greedy, test."""
-    start = os.environ.get("RECURRA_START") or str(folder / "likelihood")
-    saved = load(start) if "RECURRA_START" in os.environ else train(folder / "likelihood", seed, overrides)
+    start = folder / "run"
+    saved = load(start) if start.exists() else train(start, seed, overrides)
     own = {**saved.config.task.search.model_dump(), "beam_size": 1, "num_best": 1}  # type: ignore[union-attr]
     found: dict[str, Any] = {"likelihood": _reward(saved, own)}
     for kind, samples in (("self-critical", 1), ("minimum-risk", 5)):
         options = {
-            "finetune.start": start,
+            "finetune.start": str(start),
             "task.objective": {"kind": kind, "reward": "bleu", "num_samples": samples},
             "optimizer.learning_rate": 1e-4,
             "training.epochs": 1,
@@ -148,10 +148,14 @@ def main() -> None:
     parser.add_argument("overrides", nargs="*", help="options of the run, KEY=VALUE")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument(
+        "--out", help="keep the runs in this folder; `rewards` starts from the model of `multi30k` there"
+    )
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    with tempfile.TemporaryDirectory() as folder:
-        found = BENCHMARKS[given.name](Path(folder), given.seed, parse_overrides(given.overrides))
+    with tempfile.TemporaryDirectory() as passing:
+        folder = Path(passing if given.out is None else given.out)
+        found = BENCHMARKS[given.name](folder, given.seed, parse_overrides(given.overrides))
     whole = round(time.process_time() - BEGAN, 1)
     print(json.dumps({"name": given.name, "seed": given.seed, **found, "core_seconds": whole}, ensure_ascii=False))
 
