@@ -29,7 +29,9 @@ def run_list(what: str, name: str | None) -> None:
         from recurra.tasks import TASKS as entries
     rows: dict[str, Any] = dict(entries)
     for key, entry in rows.items():
-        print(f"{key:<22} {(inspect.getdoc(entry) or '').splitlines()[0]}")
+        # tasks and models say what they are at the head of their file
+        told = inspect.getmodule(entry) if what in ("tasks", "models") else entry
+        print(f"{key:<22} {(inspect.getdoc(told) or '').splitlines()[0]}")
 
 
 def _list_options(recipe: str | None) -> None:
