@@ -60,7 +60,7 @@ def mails(count: int, seed: int) -> list[dict[str, Any]]:
     rows = []
     for _ in range(count):
         words = draw.choices(TEXT.split(), k=draw.randint(12, 42))
-        names = ["".join(draw.choices(SYLLABLES, k=5)) for _ in range(4)]
+        names = ["".join(draw.choices(SYLLABLES, k=6)) for _ in range(4)]
         events = [[names[0], "called", names[1]], ["greetings", "to", names[2]], [names[3], "slept"]]
         draw.shuffle(events)
         places = sorted(draw.sample(range(len(words) + 1), 3), reverse=True)

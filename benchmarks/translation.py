@@ -80,7 +80,7 @@ def multi30k(folder: Path, seed: int, overrides: dict[str, Any]) -> dict[str, An
         "baselines": {name: rounded(value, "bleu", "chrf") for name, value in metrics["baselines"].items()},
         "recipe's search": {s: rounded(metrics[s], "bleu", "chrf", "perplexity") for s in ("valid", "test")},
         "core_seconds_to_the_trained_model": trained,
-        "signature": saved.task.metrics().signature(),  # type: ignore[attr-defined]
+        "signature": saved.task.scores().signature(),  # type: ignore[attr-defined]
     }
     own = saved.config.task.search.model_dump()  # type: ignore[union-attr]
     for width in BEAMS:

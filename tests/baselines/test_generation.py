@@ -57,5 +57,5 @@ def test_the_number_of_words_is_tuned() -> None:
     extraction = Extraction([s for s, _ in rows], [t for _, t in rows], rouge_l)
     assert extraction.num_weighty == 2
     found = extraction.predict(["the at unheard of is thing"])
-    assert found["tf-idf-2-words"] == ["unheard thing"]
-    assert set(found) == {f"first-{extraction.num_first}-words", "lead-sentence", "tf-idf-2-words"}
+    assert found["tfidf-words"] == ["unheard thing"]
+    assert set(found) == {"first-words", "lead-sentence", "tfidf-words"}

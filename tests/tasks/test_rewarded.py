@@ -162,6 +162,11 @@ def test_a_run_from_a_trained_model(tmp_path: Path) -> None:
     first = train(tmp_path / "first", files | {"training.epochs": 3})
     options = {"task.objective": {"kind": "minimum-risk", "reward": "chrf"}, "finetune.start": str(tmp_path / "first")}
     second = train(tmp_path / "second", files | options | {"training.epochs": 2, "optimizer.learning_rate": 0.003})
+    pairs = numerals(60, 1)
+    said = second.predict([source for source, _ in pairs])
+    values = [reward_of("chrf")(text, wanted) for text, (_, wanted) in zip(said, pairs, strict=True)]
+    assert second.metrics["valid"]["reward"] == pytest.approx(np.mean(values), abs=1e-6)
+    assert second.task.monitor == ("reward", "max")
     assert second.metrics["valid"]["chrf"] > first.metrics["valid"]["chrf"] + 3
 
 
@@ -180,6 +185,18 @@ def test_rewards_by_name(rewards: str) -> None:
             reward_of(name)
     with pytest.raises(ConfigError, match="gave None"):
         reward_of("my_rewards:nothing")("a", "b")
+
+
+def test_a_saved_model_needs_its_reward_no_more(tmp_path: Path, rewards: str) -> None:
+    task, model, batch = toy(tmp_path, kind="self-critical", reward=rewards)
+    files = task.files()
+    away = task.config.model_copy(update={"objective": task.config.objective.model_copy(update={"reward": "gone:f"})})
+    other = Translation.from_files(away, files)
+    found = other.search(model.eval(), batch, quick=True).prediction
+    metrics = other.metrics()
+    metrics.update(other.predict(found, batch), other.references(batch))
+    assert "reward" not in metrics.compute()
+    assert "reward" in task.metrics().compute()
 
 
 def test_weights() -> None:

@@ -147,7 +147,7 @@ def test_chinese_characters_are_copied(tmp_path: Path) -> None:
     assert asked.unknown == ("龘",)
     tokens = [task.vocabulary.size, int(asked.tokens[0])]
     assert task.coder.text(tokens, task.coder.words(tokens, asked)) == "龘今"
-    metrics = task.metrics()
+    metrics = task.scores()
     metrics.update(["讨论龘"], ["讨论预算"])
     assert metrics.compute()["rouge_1"] == pytest.approx(100 * 2 * 2 / 7)
 

@@ -248,13 +248,13 @@ def test_vocabularies(tmp_path: Path, kind: str) -> None:
         assert text == ("a dog runs." if shared else "A dog runs.")
         assert len(task.coder.source_words(example)) == len(example.tokens)
         wanted = "case:lc" if shared else "case:mixed"
-        assert wanted in task.metrics().signature()
+        assert wanted in task.scores().signature()
 
 
 def test_chinese_targets_are_scored_by_characters(tmp_path: Path) -> None:
     files = write_parallel(tmp_path, "train", [("a dog", "一只狗"), ("a cat", "一只猫")])
     task = prepare(tmp_path, {"train": files}).task
-    assert "tok:zh" in task.metrics().signature()
+    assert "tok:zh" in task.scores().signature()
     assert task.coder.text([3, 2], task.coder.words([3, 2], task.encode(["a dog"])[0])).replace(" ", "") != ""
 
 

@@ -97,9 +97,9 @@ class Extraction:
     def predict(self, sources: Sequence[str]) -> dict[str, list[str]]:
         """By name: first words, tf-idf words, and the first sentence."""
         return {
-            f"first-{self.num_first}-words": [first_words(source, self.num_first) for source in sources],
+            "first-words": [first_words(source, self.num_first) for source in sources],
             "lead-sentence": [lead_sentence(source) for source in sources],
-            f"tf-idf-{self.num_weighty}-words": [self.weighty_words(source, self.num_weighty) for source in sources],
+            "tfidf-words": [self.weighty_words(source, self.num_weighty) for source in sources],
         }
 
 

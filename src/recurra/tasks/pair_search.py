@@ -66,7 +66,7 @@ class PairSearch:
     ) -> tuple[list[PairExample], list[float]]:
         """`copies` drawn targets for each row, one after another, and the log-probability of each.
 
-        No token is forbidden: what is drawn from is what the model says, or the gradient would not be that of the reward.
+        No token is forbidden: were it not the model that is drawn from, the gradient would not be that of the reward.
         """
         stepper, state = model.decoder(batch.inputs, copies)
         eos = self.coder.target.eos_index

@@ -36,7 +36,7 @@ from recurra.metrics import Generated
 from recurra.tasks.base import Alignment, Preparation, Prepared, StreamOptions, TextItems, require_texts
 from recurra.tasks.pair_coding import PairBatch, PairCoder, PairExample
 from recurra.tasks.pair_search import Found, PairSearch, row_nats
-from recurra.tasks.rewarded import Rewarding
+from recurra.tasks.rewarded import Rewarding, RewardMetrics
 from recurra.tasks.rewards import LikelihoodConfig, ObjectiveConfig, RewardConfig, reward_of
 
 _SHOWN = 20
@@ -64,7 +64,8 @@ class PairTask(TextItems, ABC):
     names: ClassVar[PairNames]
     answer: ClassVar[str]
     """The key of the text in `readable`."""
-    monitor: ClassVar[tuple[str, Literal["min", "max"]]]
+    score: ClassVar[str]
+    """The tag of the metric that chooses the best weights, unless a reward does."""
 
     def __init__(self, config: Any, source: Vocabulary, target: Vocabulary, fitted: Mapping[str, Any]) -> None:
         """Put the fitted parts together.
@@ -234,9 +235,24 @@ class PairTask(TextItems, ABC):
         chosen = rows[:: max(1, len(rows) // _SHOWN)][:_SHOWN]
         return {"examples": [(prediction.source, prediction.text, wanted) for prediction, wanted in chosen]}
 
-    @abstractmethod
+    @property
+    def monitor(self) -> tuple[str, Literal["min", "max"]]:
+        """The task's score, or the reward that it learns from."""
+        return ("reward" if isinstance(self.config.objective, RewardConfig) else self.score), "max"
+
     def metrics(self) -> Metrics:
         """A fresh collector."""
+        objective = self.config.objective
+        if not isinstance(objective, RewardConfig):
+            return self.scores()
+        try:
+            return RewardMetrics(self.scores(), reward_of(objective.reward))
+        except ConfigError:  # a saved model, away from the module of its reward
+            return self.scores()
+
+    @abstractmethod
+    def scores(self) -> Metrics:
+        """A fresh collector of the task's own metrics."""
 
     @abstractmethod
     def baselines(self, train: list[PairExample], evaluated: list[PairExample]) -> dict[str, dict[str, float]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -9,11 +10,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from recurra.core.batch import Batch
+from recurra.core.batch import Batch, Metrics
+from recurra.metrics import Generated
 from recurra.tasks.pair_coding import PairBatch, PairExample
 from recurra.tasks.pair_search import PairSearch, row_nats
 from recurra.tasks.rewards import (
     MinimumRiskConfig,
+    Reward,
     RewardConfig,
     SelfCriticalConfig,
     advantages,
@@ -76,6 +79,30 @@ class Rewarding:
         """The reward of target tokens as the text that a person would read."""
         coder, given = self._searching.coder, list(tokens)
         return self._reward(coder.text(given, coder.words(given, row)), row.reference or "")
+
+
+class RewardMetrics:
+    """A task's metrics, and the mean reward of the texts beside them.
+
+    Args:
+        scores: the task's collector.
+        reward: of a text and its reference.
+    """
+
+    def __init__(self, scores: Metrics, reward: Reward) -> None:
+        self._scores, self._reward = scores, reward
+        self._values: list[float] = []
+
+    def update(self, predictions: list[Any], references: list[Any]) -> None:
+        """Add one batch."""
+        self._scores.update(predictions, references)
+        for prediction, reference in zip(predictions, references, strict=True):
+            text = prediction.text if isinstance(prediction, Generated) else prediction
+            self._values.append(self._reward(text, reference))
+
+    def compute(self) -> dict[str, float]:
+        """The task's figures, and `reward`."""
+        return {**self._scores.compute(), "reward": float(np.mean(self._values)) if self._values else math.nan}
 
 
 def _distinct(groups: Sequence[int], rows: Sequence[PairExample]) -> list[int]:

@@ -39,7 +39,7 @@ class Summarisation(PairTask):
     """The task over a fitted vocabulary."""
 
     Config: ClassVar[type[Config]] = SummarisationConfig
-    monitor: ClassVar[tuple[str, Literal["min", "max"]]] = ("rouge_l", "max")
+    score = "rouge_l"
     names = PairNames(
         (
             "body",
@@ -61,7 +61,7 @@ class Summarisation(PairTask):
     answer = "summary"
     usage = 'print(model.predict(["A long text."]))'
 
-    def metrics(self) -> SummaryMetrics:
+    def scores(self) -> SummaryMetrics:
         """A fresh collector."""
         return SummaryMetrics()
 
@@ -71,7 +71,7 @@ class Summarisation(PairTask):
         extraction = Extraction([e.source for e in known], [e.reference or "" for e in known], rouge_l)
         found = {}
         for name, texts in extraction.predict([example.source for example in evaluated]).items():
-            metrics = self.metrics()
+            metrics = self.scores()
             metrics.update(list(texts), [example.reference or "" for example in evaluated])
             found[name] = metrics.compute()
         return found

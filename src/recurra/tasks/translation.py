@@ -42,7 +42,7 @@ class Translation(PairTask):
     """The task over fitted vocabularies."""
 
     Config: ClassVar[type[Config]] = TranslationConfig
-    monitor: ClassVar[tuple[str, Literal["min", "max"]]] = ("bleu", "max")
+    score = "bleu"
     names = PairNames(
         ("source", "src", "text", "input", "original", "原文", "源"),
         ("target", "tgt", "trg", "translation", "output", "label", "译文", "翻译", "目标"),
@@ -56,15 +56,11 @@ class Translation(PairTask):
         """As all tasks on pairs; the scorer is tried first, so that a missing package is told before the work."""
         TranslationMetrics()
         prepared = super().prepare(config, given)
-        metrics = prepared.task.metrics()
-        assert isinstance(metrics, TranslationMetrics), "the task's own"
-        return Prepared(
-            task=prepared.task,
-            splits=prepared.splits,
-            notes=(*prepared.notes, f"scored by sacrebleu: {metrics.signature()}"),
-        )
+        assert isinstance(prepared.task, cls), "the task's own"
+        note = f"scored by sacrebleu: {prepared.task.scores().signature()}"
+        return Prepared(task=prepared.task, splits=prepared.splits, notes=(*prepared.notes, note))
 
-    def metrics(self) -> TranslationMetrics:
+    def scores(self) -> TranslationMetrics:
         """A fresh collector; case does not count where the target vocabulary has none."""
         chosen = self.config.bleu_tokenizer
         style = self.config.target_vocabulary or self.config.vocabulary
@@ -77,7 +73,7 @@ class Translation(PairTask):
         sources = [example.source for example in evaluated]
         found = {}
         for name, texts in (("copy-source", sources), ("retrieval", retrieval.predict(sources))):
-            metrics = self.metrics()
+            metrics = self.scores()
             metrics.update(list(texts), [example.reference or "" for example in evaluated])
             found[name] = metrics.compute()
         return found
