@@ -122,7 +122,7 @@ def choose_pair_columns(records: Records, data: DataConfig, names: PairNames, kn
         if asked[place] is None and column is not None and set(column.split("+")) <= set(records.columns):
             asked[place] = column
     if None not in asked:
-        return choose_columns(records, *asked)
+        return _named(records, choose_columns(records, *asked), "")
     free = [name for name in records.columns if name.strip().lower() != "id"]
     found = [
         _usual(free, names.sources, asked[1]) if asked[0] is None else asked[0],
@@ -140,12 +140,13 @@ def choose_pair_columns(records: Records, data: DataConfig, names: PairNames, kn
             f"{records.source}: which columns are the source and the target? (columns: {', '.join(records.columns)}). "
             "Pass --data.text_column=NAME for the source and --data.label_column=NAME for the target, or numbers."
         )
-    choice = choose_columns(records, *found)
-    sentence = (
-        f"{records.source}: source from column {choice.text_column!r}, target from column {choice.label!r} "
-        "(guessed; else pass --data.text_column and --data.label_column)."
-    )
-    return ColumnChoice(choice.text, choice.label, sentence)
+    guessed = " (guessed; else pass --data.text_column and --data.label_column)"
+    return _named(records, choose_columns(records, *found), guessed)
+
+
+def _named(records: Records, choice: ColumnChoice, guessed: str) -> ColumnChoice:
+    chosen = f"source from column {choice.text_column!r}, target from column {choice.label!r}"
+    return ColumnChoice(choice.text, choice.label, f"{records.source}: {chosen}{guessed}.")
 
 
 def _usual(columns: Sequence[str], usual: Sequence[str], taken: str | int | None) -> str | None:
