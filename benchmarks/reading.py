@@ -66,11 +66,12 @@ def policyqa(folder: Path, seed: int) -> dict[str, Any]:
 
 
 def subjqa(folder: Path, seed: int) -> dict[str, Any]:
-    """Train, choose and test on the published splits."""
-    files = {
-        f"data.{ours}": data(*SUBJQA, f"{theirs}.csv.gz")
-        for ours, theirs in (("train", "train"), ("valid", "dev"), ("test", "test"))
-    }
+    """Train and test on the published splits.
+
+    209 of the 222 questions on passages of the published dev split stand in the train split too, so it can't choose an
+    epoch: a tenth of the train split, whole reviews, does.
+    """
+    files = {"data.train": data(*SUBJQA, "train.csv.gz"), "data.test": data(*SUBJQA, "test.csv.gz")}
     return train(folder, seed, files | {"data.skip_bad_rows": True, "task.no_answer_text": "ANSWERNOTFOUND"})
 
 
