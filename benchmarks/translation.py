@@ -66,7 +66,9 @@ def searched(saved: SavedModel, **options: Any) -> tuple[dict[str, float], list[
 
 
 def train(folder: Path, seed: int, overrides: dict[str, Any]) -> SavedModel:
-    """The recipe on Multi30k."""
+    """The recipe on Multi30k; what an earlier benchmark left in the folder is taken."""
+    if (folder / "model").exists():
+        return load(folder)
     given = {"training.tensorboard": "never", "seed": seed, **data(), **overrides}
     return recurra.train("translation", folder, given)
 
@@ -93,8 +95,8 @@ def attention(folder: Path, seed: int, overrides: dict[str, Any]) -> dict[str, A
     """The recipe beside the same one without attention; greedy."""
     found: dict[str, Any] = {}
     without = {"model.decoder.attention": None, "model.decoder.input_feeding": "none"}
-    for name, options in (("attention", {}), ("none", without)):
-        saved = train(folder / name, seed, {**overrides, **options})
+    for name, place, options in (("attention", "run", {}), ("none", "none", without)):
+        saved = train(folder / place, seed, {**overrides, **options})
         own = saved.config.task.search.model_dump()  # type: ignore[union-attr]
         figures, _, _ = searched(saved, **{**own, "beam_size": 1, "num_best": 1})
         cost = saved.metrics["training"]["core_seconds"]
@@ -106,7 +108,7 @@ def attention(folder: Path, seed: int, overrides: dict[str, Any]) -> dict[str, A
 def rewards(folder: Path, seed: int, overrides: dict[str, Any]) -> dict[str, Any]:
     """Minimum risk and self-critical training from the same likelihood model: mean BLEU of sentences, greedy, test."""
     start = folder / "run"
-    saved = load(start) if start.exists() else train(start, seed, overrides)
+    saved = train(start, seed, overrides)
     own = {**saved.config.task.search.model_dump(), "beam_size": 1, "num_best": 1}  # type: ignore[union-attr]
     found: dict[str, Any] = {"likelihood": _reward(saved, own)}
     for kind, samples in (("self-critical", 1), ("minimum-risk", 5)):
@@ -148,9 +150,7 @@ def main() -> None:
     parser.add_argument("overrides", nargs="*", help="options of the run, KEY=VALUE")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument(
-        "--out", help="keep the runs in this folder; `rewards` starts from the model of `multi30k` there"
-    )
+    parser.add_argument("--out", help="keep the runs in this folder, and take what is there already")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     with tempfile.TemporaryDirectory() as passing:
