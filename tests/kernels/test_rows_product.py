@@ -23,6 +23,11 @@ def test_it_is_the_product_in_every_layout(
         assert found.is_contiguous()
 
 
+def test_parts_of_larger_matrices() -> None:
+    a, b = torch.randn(300, 200)[:, 72:], torch.randn(128, 400)[:, ::2]
+    torch.testing.assert_close(OPERATOR(a, b, None), a @ b, rtol=1e-4, atol=1e-4)
+
+
 def test_the_operator_obeys_torchs_rules() -> None:
     for size in (8, 200):
         values = torch.randn(size, size), torch.randn(size, size), torch.randn(size)

@@ -25,6 +25,9 @@ def rows_product(a: Tensor, b: Tensor, bias: Tensor | None) -> Tensor:
 
 
 def _by_onednn(a: Tensor, b: Tensor, bias: Tensor | None) -> Tensor:
+    if not b.is_contiguous() and not b.t().is_contiguous():
+        # Of a part of a larger matrix oneDNN computes the product a thousand times slower.
+        b = b.contiguous()
     result: Tensor = torch.ops.mkldnn._linear_pointwise(a.contiguous(), b.t(), bias, "none", [], "")
     return result
 

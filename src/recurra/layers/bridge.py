@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from recurra.core.state import State, leaves, tree_map
+from recurra.kernels.rows_linear import rows_linear
 from recurra.layers.recurrent import Recurrent
 
 
@@ -39,7 +40,9 @@ class Bridge(nn.Module):
         found: list[State] = []
         for layer, source, template in zip(self.layers, self._sources, self._template, strict=True):
             flat = torch.cat([leaf.flatten(1) for leaf in leaves(ends[source])], 1)
-            parts = torch.split(torch.tanh(layer(flat)), [leaf.numel() for leaf in leaves(template)], 1)
+            linear = cast(nn.Linear, layer)
+            start = torch.tanh(rows_linear(flat, linear.weight, linear.bias))
+            parts = torch.split(start, [leaf.numel() for leaf in leaves(template)], 1)
             remaining = iter(parts)
             found.append(tree_map(lambda leaf, left=remaining: next(left).reshape(-1, *leaf.shape), template))  # type: ignore[misc]
         return tuple(found)

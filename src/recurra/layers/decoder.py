@@ -13,6 +13,7 @@ from recurra.cells import CellConfig
 from recurra.core.config import Config
 from recurra.core.sequences import Sequences
 from recurra.core.state import State, leaves
+from recurra.kernels.rows_linear import rows_linear
 from recurra.layers.attention import AdditiveAttentionConfig, AttendedMemory, AttentionConfig
 from recurra.layers.dropout import locked_dropout
 from recurra.layers.feeding import FedSteps, require_steps
@@ -181,7 +182,7 @@ class AttentiveDecoder(nn.Module):
     def read_out(self, xs: Tensor, hidden: Tensor, context: Tensor) -> Tensor:
         """(..., readout_size) of inputs, outputs of the stack and contexts."""
         parts = [context, hidden, xs] if self.config.input_feeding == "context" else [context, hidden]
-        return torch.tanh(self.readout(torch.cat(parts, -1)))
+        return torch.tanh(rows_linear(torch.cat(parts, -1), self.readout.weight, self.readout.bias))
 
     def _output(self, readout: Tensor, xs: Tensor, hidden: Tensor, context: Tensor, weights: Tensor) -> DecoderOutput:
         features = torch.cat([context, hidden, xs], -1) if self.config.copying else None

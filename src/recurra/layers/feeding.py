@@ -11,6 +11,7 @@ from torch import Tensor
 from recurra.cells import Cell, ElmanCell, GRUCell, LSTMCell
 from recurra.core.errors import ConfigError
 from recurra.core.state import State, leaves
+from recurra.kernels.rows_linear import rows_linear
 from recurra.layers.dropout import locked_mask
 from recurra.layers.recurrent import Recurrent
 
@@ -47,7 +48,8 @@ class FedSteps:
         if self.fed_weight is None:
             return known
         cell = self.cells[0]
-        return F.linear(known, cell.get_parameter("weight_ih")[:, : self.known_size], cell._parameters.get("bias_ih"))
+        weight, bias = cell.get_parameter("weight_ih")[:, : self.known_size], cell._parameters.get("bias_ih")
+        return rows_linear(known, weight, bias)
 
     def step(self, projected: Tensor, fed: Tensor, states: State) -> tuple[Tensor, State]:
         """One step.
@@ -76,7 +78,7 @@ class FedSteps:
     def _first(self, projected: Tensor, fed: Tensor) -> Tensor:
         if self.fed_weight is None:
             return self.cells[0].project(torch.cat([projected, fed], -1))
-        return torch.addmm(projected, fed, self.fed_weight)
+        return projected + rows_linear(fed, self.fed_weight)
 
 
 def require_steps(stack: Recurrent) -> None:
@@ -95,8 +97,8 @@ def require_steps(stack: Recurrent) -> None:
 
 
 def _fed_weight(cell: Cell, known_size: int) -> Tensor | None:
-    """(fed_size, P) where the cell's input product is linear, so that the two parts add up; else None."""
+    """(P, fed_size) where the cell's input product is linear, so that the two parts add up; else None."""
     linear = any(type(cell).project is kind.project for kind in _LINEAR_INPUT)
     if not linear or cell._parameters.get("norm_ih") is not None:
         return None
-    return cell.get_parameter("weight_ih")[:, known_size:].t()
+    return cell.get_parameter("weight_ih")[:, known_size:].contiguous()

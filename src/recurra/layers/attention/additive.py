@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 
+from recurra.kernels.rows_linear import rows_linear
 from recurra.layers.attention.base import AttendedMemory, Attention, AttentionBaseConfig, AttentionOutput, Past
 
 
@@ -64,15 +65,17 @@ class AdditiveAttention(Attention):
 
     def project_keys(self, keys: Tensor) -> Tensor:
         """U k."""
-        projected: Tensor = self.key(keys)
-        return projected
+        return rows_linear(keys, self.key.weight)
 
     def attend(self, queries: Tensor, memory: AttendedMemory, previous: Tensor | None) -> AttentionOutput:
         """See `forward`."""
         past = None
         if self.coverage is not None and previous is not None:
             past = previous[..., None] * self.coverage
-        return self.average(_scores(self.query(queries), memory.projected, past, self.value), memory)
+        return self.average(
+            _scores(rows_linear(queries, self.query.weight, self.query.bias), memory.projected, past, self.value),
+            memory,
+        )
 
 
 class LocationAttention(Attention):
@@ -94,8 +97,7 @@ class LocationAttention(Attention):
 
     def project_keys(self, keys: Tensor) -> Tensor:
         """U k."""
-        projected: Tensor = self.key(keys)
-        return projected
+        return rows_linear(keys, self.key.weight)
 
     def attend(self, queries: Tensor, memory: AttendedMemory, previous: Tensor | None) -> AttentionOutput:
         """See `forward`."""
@@ -103,7 +105,10 @@ class LocationAttention(Attention):
         if previous is not None and previous.shape[1] > 0:
             # Weights are 0 on padding, which is what the convolution sees past the end of a row alone, too.
             past = self.location(self.filters(previous[:, None]).transpose(1, 2))
-        return self.average(_scores(self.query(queries), memory.projected, past, self.value), memory)
+        return self.average(
+            _scores(rows_linear(queries, self.query.weight, self.query.bias), memory.projected, past, self.value),
+            memory,
+        )
 
 
 def _scores(queries: Tensor, keys: Tensor, past: Tensor | None, value: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from recurra.core.errors import ConfigError
+from recurra.kernels.rows_linear import rows_linear
 from recurra.layers.attention.base import AttendedMemory, Attention, AttentionBaseConfig, AttentionOutput
 
 
@@ -88,7 +89,7 @@ class GeneralAttention(Attention):
 
     def attend(self, queries: Tensor, memory: AttendedMemory, previous: Tensor | None) -> AttentionOutput:
         """See `forward`."""
-        return self.average(self.query(queries) @ memory.projected.transpose(1, 2), memory)
+        return self.average(rows_linear(queries, self.query.weight) @ memory.projected.transpose(1, 2), memory)
 
 
 class LocalAttention(Attention):
@@ -108,7 +109,7 @@ class LocalAttention(Attention):
 
     def attend(self, queries: Tensor, memory: AttendedMemory, previous: Tensor | None) -> AttentionOutput:
         """See `forward`."""
-        scores = self.query(queries) @ memory.projected.transpose(1, 2)
+        scores = rows_linear(queries, self.query.weight) @ memory.projected.transpose(1, 2)
         last = (memory.mask.sum(1).to(scores.dtype) - 1).clamp(min=0)
         place = last[:, None, None] * torch.sigmoid(self.place(queries))
         distance = torch.arange(scores.shape[2], device=scores.device) - place
