@@ -23,18 +23,17 @@ def rows_linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
         weight: (M, K).
         bias: (M,), or None.
     """
-    if x.numel() * weight.shape[0] < _LARGE or not _fits(x, weight):
+    if x.numel() * weight.shape[0] < _LARGE or not takes_own_gradient(x, weight):
         return F.linear(x, weight, bias)
     flat: Tensor = _RowsLinear.apply(x.reshape(-1, x.shape[-1]), weight, bias)  # type: ignore[no-untyped-call]
     return flat.reshape(*x.shape[:-1], weight.shape[0])
 
 
-def _fits(x: Tensor, weight: Tensor) -> bool:
-    """Whether a hand-written gradient is allowed, and of use."""
+def takes_own_gradient(*values: Tensor) -> bool:
+    """Whether a hand-written gradient for float32 on a CPU is allowed: no transform, no autocast, no other wish."""
+    x = values[0]
     return (
-        x.dtype is torch.float32
-        and weight.dtype is torch.float32
-        and x.is_cpu
+        all(value.dtype is torch.float32 and value.is_cpu for value in values)
         and type(x) in (Tensor, torch.nn.Parameter)
         and not torch.compiler.is_compiling()
         and not dispatch.reference_is_asked_for()

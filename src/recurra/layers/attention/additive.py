@@ -6,10 +6,10 @@ import math
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 
+from recurra.kernels.additive import additive_scores
 from recurra.kernels.rows_linear import rows_linear
 from recurra.layers.attention.base import AttendedMemory, Attention, AttentionBaseConfig, AttentionOutput, Past
 
@@ -115,7 +115,7 @@ def _scores(queries: Tensor, keys: Tensor, past: Tensor | None, value: Tensor) -
     """(B, T, A), (B, S, A) and (B, S, A) or None -> (B, T, S)."""
     if past is not None:
         keys = keys + past
-    return F.linear(torch.tanh(queries[:, :, None] + keys[:, None]), value[None])[..., 0]
+    return additive_scores(queries, keys, value)
 
 
 def _score_vector(size: int) -> nn.Parameter:
