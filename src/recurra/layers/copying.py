@@ -18,6 +18,7 @@ from torch import Tensor
 
 from recurra.core.batch import LossSum
 from recurra.core.errors import ConfigError
+from recurra.kernels.rows_linear import rows_linear
 from recurra.layers.softmax import ChunkedSoftmax, FullSoftmax, SoftmaxHead
 
 # Of a word that can neither be generated nor copied; finite, so that no NaN comes of it.
@@ -65,7 +66,7 @@ class CopyScores:
         targets = targets.masked_fill(~mask, 0)
         copied = (self.attention * (self.copies[:, None] == targets[..., None])).sum(-1)[mask]
         targets, gate, vocab_size = targets[mask], self.gate[mask], self.weight.shape[0]
-        generated = F.linear(self.hidden[mask], self.weight, self.bias).log_softmax(-1)
+        generated = rows_linear(self.hidden[mask], self.weight, self.bias).log_softmax(-1)
         known = targets < vocab_size
         at_target = generated.gather(-1, (targets * known)[:, None])[:, 0]
         generates = torch.where(known, F.logsigmoid(gate) + at_target, torch.full_like(gate, _LEAST).log())
@@ -78,7 +79,7 @@ class CopyScores:
     def log_probs(self) -> Tensor:
         """(B, T, V + num_copies)."""
         gate = torch.sigmoid(self.gate)[..., None]
-        generated = gate * F.linear(self.hidden, self.weight, self.bias).softmax(-1)
+        generated = gate * rows_linear(self.hidden, self.weight, self.bias).softmax(-1)
         places = self.copies[:, None].expand(self.attention.shape)
         mixture = F.pad(generated, (0, self.num_copies)).scatter_add(-1, places, (1 - gate) * self.attention)
         return mixture.clamp(min=_LEAST).log()

@@ -12,6 +12,7 @@ from torch.autograd.function import once_differentiable
 
 from recurra.core.batch import LossSum
 from recurra.core.config import Config
+from recurra.kernels.rows_linear import rows_linear
 from recurra.kernels.rows_product import rows_product
 from recurra.layers.softmax.base import (
     DeferredLogits,
@@ -76,7 +77,7 @@ class FullSoftmax(SoftmaxHead):
 
     def forward(self, hidden: Tensor) -> Tensor:
         """Logits of hidden states (B, T, hidden_size)."""
-        return F.linear(self.project(hidden), self.weight, self.bias)
+        return rows_linear(self.project(hidden), self.weight, self.bias)
 
 
 class ChunkedSoftmax(SoftmaxHead):
@@ -99,7 +100,7 @@ class ChunkedSoftmax(SoftmaxHead):
         hidden = self.project(hidden)
         if self.training:
             return ChunkedLogits(hidden, self.weight, self.bias)
-        return F.linear(hidden, self.weight, self.bias)
+        return rows_linear(hidden, self.weight, self.bias)
 
 
 @dataclass(frozen=True, slots=True)
