@@ -102,6 +102,23 @@ def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch, smoothing: float
         torch.testing.assert_close(fast, plain)
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_many_rows_and_classes_give_the_loss_of_double_precision(smoothing: float) -> None:
+    """Large enough for the library that small products don't take."""
+    hidden, weight, bias = torch.randn(1, 300, 64), torch.randn(2000, 64) / 8, torch.randn(2000)
+    targets, found = torch.randint(0, 2000, (1, 300)), []
+    for dtype in (torch.float32, torch.float64):
+        given = [value.to(dtype).requires_grad_() for value in (hidden, weight, bias)]
+        for loss in (
+            full.ChunkedLogits(*given).cross_entropy(targets, None, smoothing).total,
+            F.cross_entropy(F.linear(*given)[0], targets[0], reduction="sum", label_smoothing=smoothing),
+        ):
+            found.append([value.double() for value in (loss, *torch.autograd.grad(loss, given))])
+    for chunked in (found[0], found[2]):
+        for one, wanted in zip(chunked, found[3], strict=True):
+            torch.testing.assert_close(one, wanted, rtol=1e-4, atol=1e-4)
+
+
 def test_chunked_falls_back_where_its_gradient_is_not_allowed() -> None:
     head = build(ChunkedSoftmaxConfig())
     hidden, targets, mask = problem()
