@@ -13,6 +13,7 @@ from recurra.core.errors import ConfigError
 from recurra.core.inputs import Pair
 from recurra.core.sequences import Sequences, pad
 from recurra.core.state import leaves
+from recurra.kernels import dispatch
 from recurra.losses import cross_entropy
 from recurra.models import EncoderDecoder, EncoderDecoderConfig
 
@@ -88,6 +89,24 @@ def test_steps_are_the_teacher_forced_whole(decoder: Any, cell: Any) -> None:
         torch.testing.assert_close(weights.sum(-1), torch.ones(weights.shape[:2]))
 
 
+@pytest.mark.parametrize("decoder", [DECODERS[name] for name in ("bahdanau", "input feeding", "coverage", "copying")])
+def test_large_products_give_the_numbers_of_plain_torch(decoder: Any) -> None:
+    options = {**decoder, "hidden_size": 128, "readout_size": 128}
+    model = build(options, embedding_dim=128, hidden_size=128, cell="gru")
+    inputs = pair((9,) * 64, (7,) * 64)
+    both = []
+    for kernel in ("native", "reference"):
+        model.zero_grad()
+        with dispatch.use(kernel):  # type: ignore[arg-type]
+            output = model.train()(inputs)
+            cross_entropy(output.prediction, inputs.target.data, inputs.target.mask).mean().backward()
+            with torch.no_grad():
+                scores, _ = stepped(model.eval(), inputs)
+        both.append([scores, *[p.grad.clone() for p in model.parameters() if p.grad is not None]])
+    for found, wanted in zip(*both, strict=True):
+        torch.testing.assert_close(found, wanted, rtol=1e-3, atol=1e-5)
+
+
 @EVERY
 @torch.no_grad()
 def test_several_rows_may_decode_one_source(decoder: Any) -> None:
@@ -144,6 +163,19 @@ def test_dropout_everywhere_it_can_be_had(decoder: Any) -> None:
         model = build(decoder, dropout={"zoneout_hidden": 0.1, "weight": 0.1})
         with torch.no_grad():
             torch.testing.assert_close(stepped(model, inputs)[0][1], model(inputs).prediction[1], atol=1e-5, rtol=1e-5)
+
+
+@EVERY
+def test_bfloat16_autocast(decoder: Any) -> None:
+    model, inputs = build(decoder), pair()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        with torch.no_grad():
+            scores, _ = stepped(model, inputs)
+            whole = model(inputs).prediction
+        loss = cross_entropy(model.train()(inputs).prediction, inputs.target.data, inputs.target.mask).total
+    loss.backward()
+    torch.testing.assert_close(scores[0, :3].float(), whole[0, :3].float(), atol=0.1, rtol=0.1)
+    assert all(p.grad is None or torch.isfinite(p.grad).all() for p in model.parameters())
 
 
 def test_the_output_after_dropout_is_not_what_is_fed() -> None:

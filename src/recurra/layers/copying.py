@@ -81,5 +81,6 @@ class CopyScores:
         gate = torch.sigmoid(self.gate)[..., None]
         generated = gate * rows_linear(self.hidden, self.weight, self.bias).softmax(-1)
         places = self.copies[:, None].expand(self.attention.shape)
-        mixture = F.pad(generated, (0, self.num_copies)).scatter_add(-1, places, (1 - gate) * self.attention)
+        copied = ((1 - gate) * self.attention).to(generated.dtype)
+        mixture = F.pad(generated, (0, self.num_copies)).scatter_add(-1, places, copied)
         return mixture.clamp(min=_LEAST).log()
