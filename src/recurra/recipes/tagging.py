@@ -15,39 +15,42 @@ from recurra.training.schedule import LinearConfig
 def tagger() -> RunConfig:
     """Words and their characters, a bidirectional LSTM, a CRF: parts of speech, and any other tags."""
     return RunConfig(
-        task=TaggingConfig(),
+        task=TaggingConfig(word_dropout=0.02),
         model=TaggerConfig(
             embedding_dim=100,
             character_dim=32,
-            character_hidden_size=40,
-            hidden_size=128,
+            character_hidden_size=64,
+            hidden_size=160,
             bidirectional=True,
-            dropout=DropoutConfig(input=0.3, output=0.3),
+            dropout=DropoutConfig(input=0.5, output=0.5),
         ),
         optimizer=AdamWConfig(learning_rate=4e-3, beta2=0.98, weight_decay=1e-3, clip_norm=1.0),
         schedule=LinearConfig(warmup_updates=100),
-        training=TrainingConfig(epochs=8, batch_size=24),
+        training=TrainingConfig(epochs=16, batch_size=24),
     )
 
 
 def ner() -> RunConfig:
-    """Names of few training sentences: stronger dropout, and any word may be read as unknown."""
+    """Names of few training sentences: a smaller network, and any word is read as unknown now and then."""
     config = tagger()
+    sizes = {"character_hidden_size": 40, "hidden_size": 128, "dropout": DropoutConfig(input=0.4, output=0.4)}
     return config.model_copy(
         update={
             "task": TaggingConfig(word_dropout=0.15),
-            "model": config.model.model_copy(update={"dropout": DropoutConfig(input=0.4, output=0.4)}),
-            "training": TrainingConfig(epochs=20, batch_size=24),
+            "model": config.model.model_copy(update=sizes),
+            "training": TrainingConfig(epochs=15, batch_size=24),
         }
     )
 
 
 def ner_zh() -> RunConfig:
     """Names in Chinese, whose words are single characters: no spellings."""
-    config = ner()
+    config = tagger()
     return config.model_copy(
         update={
             "task": TaggingConfig(vocabulary=VocabularyConfig(kind="word"), characters=None, word_dropout=0.1),
-            "model": config.model.model_copy(update={"character_dim": 0, "embedding_dim": 128}),
+            "model": config.model.model_copy(update={"character_dim": 0, "embedding_dim": 128, "hidden_size": 128}),
+            "optimizer": config.optimizer.model_copy(update={"learning_rate": 8e-3}),
+            "training": TrainingConfig(epochs=20, batch_size=16),
         }
     )

@@ -265,8 +265,7 @@ class Tagging(TextItems):
         likely = prediction.log_likelihood(batch.targets)
         if batch.weights is not None:
             likely = likely * batch.weights
-        count = prediction.emissions.mask.sum()
-        return LossSum(-likely.sum(), count * (not batch.blank))
+        return LossSum(-likely.sum(), prediction.emissions.mask.sum())
 
     def predict(self, prediction: TagScores, batch: Batch) -> list[Tagged]:
         """Each sentence's likeliest tags, with the probabilities of tags and spans."""
