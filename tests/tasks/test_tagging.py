@@ -165,6 +165,8 @@ def test_items_of_files(tmp_path: Path) -> None:
     assert list(task.items(str(tmp_path / "a.conll"), DataConfig()))[1] == ["London", "calls"]
     (tmp_path / "words.jsonl").write_text('{"words": ["a b", "c"]}\n', encoding="utf-8")
     assert list(task.items(str(tmp_path / "words.jsonl"), DataConfig())) == [["a b", "c"]]
+    (tmp_path / "raw.jsonl").write_text('{"text": "Ada isn\'t in."}\n', encoding="utf-8")
+    assert list(task.items(str(tmp_path / "raw.jsonl"), DataConfig())) == ["Ada isn't in."]
     assert task.asked("a") == {"text": "a"} and task.asked(["a"]) == {"words": ["a"]}
     with pytest.raises(DataError, match=r"sentence 0 is 3: a text, or a list of words, is wanted"):
         task.encode([3])

@@ -42,6 +42,7 @@ from recurra.tasks.tag_chances import Chances, readable_span
 from recurra.tasks.tag_sets import LearnedScheme, TagSet
 
 _PLAIN_ENDINGS = (".txt", ".text", ".md")
+_RAW_NAMES = ("text", "sentence")
 _MOST_SHOWN_TAGS = 40
 _NUM_EXAMPLES = 20
 
@@ -228,7 +229,10 @@ class Tagging(TextItems):
         return line
 
     def items(self, paths: str | list[str], data: DataConfig) -> Iterator[Any]:
-        """Each line of a text file, or the words of each sentence of other files."""
+        """Each line of a text file, or the words of each sentence of other files.
+
+        A column named text or sentence holds raw text, unless it held the words in training.
+        """
         single = paths if isinstance(paths, str) else paths[0] if len(paths) == 1 else None
         if single is not None and format_of(Path(single), data) == "text":
             name = Path(single.lower().removesuffix(".gz"))
@@ -237,6 +241,8 @@ class Tagging(TextItems):
         records = read_records(paths, data, plain="conll")
         words = self._column("text", records) if data.text_column is None else data.text_column
         choice = choose_word_columns(records, words, None, want_tags=False)
+        if choice.text_column in _RAW_NAMES and choice.text_column != self.columns["text"]:
+            return (choice.text_of(record) for record in records)
         sentences, _ = read_sentences(records, choice, data.skip_bad_rows, self.config.strip_segmentation)
         return (list(sentence.words) for sentence in sentences)
 
