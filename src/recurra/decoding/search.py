@@ -26,7 +26,7 @@ class SearchConfig(Config):
     min_length: int = Field(0, ge=0, description="fewest tokens before the end")
     no_repeat_ngram: int = Field(0, ge=0, description="no run of so many tokens comes twice; 0 is off")
     early_stop: bool = Field(
-        True, description="stop once no hypothesis is better at its present length; false: at any length"
+        False, description="stop once no hypothesis is better at its present length; false: at any length it may have"
     )
 
     @model_validator(mode="after")

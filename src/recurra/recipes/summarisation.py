@@ -19,7 +19,7 @@ def summarisation() -> RunConfig:
             vocabulary=VocabularyConfig(kind="word", lowercase=True, min_frequency=3, max_size=10_000),
             copying=True,
             max_length=150,
-            search=SearchConfig(beam_size=4, length_penalty=2.0, no_repeat_ngram=3, max_length=20),
+            search=SearchConfig(beam_size=4, length_penalty=1.5, no_repeat_ngram=3, max_length=20),
         ),
         model=EncoderDecoderConfig(
             cell="gru",

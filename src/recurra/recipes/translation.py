@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from recurra.data import VocabularyConfig
+from recurra.decoding import SearchConfig
 from recurra.layers import DecoderConfig, DropoutConfig, GeneralAttentionConfig
 from recurra.models import EncoderDecoderConfig
 from recurra.runs import RunConfig
@@ -16,7 +17,9 @@ def translation() -> RunConfig:
     """Pieces of words (BPE), a bidirectional GRU, a decoder whose steps all attend at once; needs the extra `text`."""
     return RunConfig(
         task=TranslationConfig(
-            vocabulary=VocabularyConfig(kind="bpe", max_size=4000, lowercase=True), label_smoothing=0.1
+            vocabulary=VocabularyConfig(kind="bpe", max_size=4000, lowercase=True),
+            label_smoothing=0.1,
+            search=SearchConfig(beam_size=5, length_penalty=1.0, max_ratio=2.0),
         ),
         model=EncoderDecoderConfig(
             cell="gru",

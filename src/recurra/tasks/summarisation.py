@@ -32,7 +32,7 @@ class SummarisationConfig(PairConfig):
     vocabulary: VocabularyConfig = VocabularyConfig(kind="word", lowercase=True, min_frequency=3, max_size=20_000)
     copying: bool = Field(True, description="words of the source may be copied, unknown ones too")
     max_length: int = Field(200, ge=1, description="most tokens of a source; longer ones are cut")
-    search: SearchConfig = SearchConfig(max_length=40)
+    search: SearchConfig = SearchConfig(length_penalty=1.5, max_length=40)
 
 
 class Summarisation(PairTask):

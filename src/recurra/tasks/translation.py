@@ -34,7 +34,7 @@ class TranslationConfig(PairConfig):
 
     kind: Literal["translation"] = "translation"
     too_long: Literal["drop", "cut"] = Field("drop", description="what becomes of training pairs that are too long")
-    search: SearchConfig = SearchConfig(max_ratio=2.0)
+    search: SearchConfig = SearchConfig(length_penalty=1.0, max_ratio=2.0)
     bleu_tokenizer: Tokenizer = Field("auto", description="as sacrebleu names them; auto: zh for Chinese, else 13a")
 
 
