@@ -80,7 +80,7 @@ class _Plotter:
             ConfigError: no prediction had an alignment.
         """
         if self._number and not self._drawn:
-            raise ConfigError("--plot: this model has no attention that could be drawn.")
+            raise ConfigError("--plot: there is nothing to draw: the model has no attention, or what it said is empty.")
 
 
 def run_generate(model: str, prompt: str, samples: int, seed: int | None, options: dict[str, Any]) -> None:
