@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from recurra.core.batch import Batch, InputKind, LossSum, ModelOutput, Resolution, TaskSpec
 from recurra.core.sequences import Sequences, pad
+from recurra.layers import DropoutConfig
 from recurra.losses import cross_entropy
 from recurra.models import LanguageModel, LanguageModelConfig, TextClassifier, TextClassifierConfig
 from recurra.training import World
@@ -177,6 +178,25 @@ def test_a_task_that_acts_is_learnt_from_its_own_batch(tokens: Tensor) -> None:
     found, _ = acting([given], None, 1.0)
     plain, _ = step_of(language_model())([replace(given, targets=given.targets.flip(1))], None, 1.0)
     assert found == plain
+
+
+class _Weighs(_NextToken):
+    """Weighs what it is given."""
+
+    def act(self, model: Any, batch: Batch) -> Batch:
+        return replace(batch, weights=torch.ones(len(batch.targets)))
+
+
+def test_what_the_model_said_itself_is_learnt_from_without_dropout(tokens: Tensor) -> None:
+    dropout, given = DropoutConfig(input=0.5, output=0.5), window(tokens, 0, 8)
+    acting = step_of(language_model(dropout=dropout))
+    acting.task = _Weighs()  # type: ignore[assignment]
+    found, _ = acting([given], None, 1.0)
+    plain, _ = step_of(language_model())([given], None, 1.0)
+    assert found == plain
+    acting.task = _NextToken()  # type: ignore[assignment]
+    acting.model.train()
+    assert acting([given], None, 1.0)[0] != plain
 
 
 class _NeedsFloat32(nn.Module):

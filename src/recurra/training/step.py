@@ -136,7 +136,11 @@ class TrainStep:
         if not isinstance(self.task, Acting):
             return batch
         with torch.no_grad():
-            return self.task.act(unwrap(self.model), batch)
+            acted = self.task.act(unwrap(self.model), batch)
+        # What the model said by itself was said without dropout, and it is that distribution whose gradient is wanted:
+        # with dropout, weights that are mostly negative would drive the two apart.
+        self.model.train(acted.weights is None)
+        return acted
 
     def _forward(self, batch: Batch, state: State | None) -> ModelOutput:
         with torch.autocast(self.world.device.type, dtype=self._dtype, enabled=self._dtype is not None):
