@@ -3,8 +3,9 @@
 An update's loss is sum over rows of weight times -log p(sequence), whose gradient is that of the expected reward:
 
     self-critical:  weight = r(sample) - r(greedy)                   (Rennie et al. 2017, equations 7 and 8)
-    minimum-risk:   weight = a q_k (r_k - sum_j q_j r_j),  q_k ~ p(y_k)^a over distinct samples
-                    (Shen et al. 2016, equations 12 to 14; the weights are constants, the gradient is the same)
+    minimum-risk:   weight = q_k (r_k - sum_j q_j r_j),  q_k ~ p(y_k)^a over distinct samples
+                    (Shen et al. 2016, equations 12 to 14, divided by a, so that a does not change the gradient's size;
+                    the weights are constants, the gradient is the same)
 
 Sources: https://arxiv.org/abs/1612.00563, https://arxiv.org/abs/1512.02433; keeping a share of the likelihood: Wu
 et al. (2016), equation 9, https://arxiv.org/abs/1609.08144.
@@ -119,7 +120,7 @@ def advantages(rewards: Sequence[float], baselines: Sequence[float]) -> np.ndarr
 def risk_weights(
     groups: Sequence[int], log_probs: Sequence[float], rewards: Sequence[float], sharpness: float
 ) -> np.ndarray:
-    """(N,) weights of the sequences for the mean over groups of the expected reward within each group.
+    """(N,) weights of the sequences for the mean over groups of the expected reward within each group, divided by a.
 
     Args:
         groups: (N,) which source each sequence is of.
@@ -134,5 +135,5 @@ def risk_weights(
         rows = which == group
         share = np.exp(logits[rows] - logits[rows].max())
         share /= share.sum()
-        weights[rows] = sharpness * share * (values[rows] - share @ values[rows])
+        weights[rows] = share * (values[rows] - share @ values[rows])
     return weights / max(1, len(np.unique(which)))
