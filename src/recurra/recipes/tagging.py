@@ -13,7 +13,7 @@ from recurra.training.schedule import LinearConfig
 
 
 def tagger() -> RunConfig:
-    """Words and their characters, a bidirectional LSTM, a CRF: parts of speech, and any other tags."""
+    """Words and their characters, two bidirectional LSTMs, a CRF: parts of speech, and any other tags."""
     return RunConfig(
         task=TaggingConfig(word_dropout=0.02),
         model=TaggerConfig(
@@ -21,23 +21,26 @@ def tagger() -> RunConfig:
             character_dim=32,
             character_hidden_size=64,
             hidden_size=160,
+            num_layers=2,
             bidirectional=True,
-            dropout=DropoutConfig(input=0.5, output=0.5),
+            dropout=DropoutConfig(input=0.5, hidden=0.3, output=0.5),
         ),
-        optimizer=AdamWConfig(learning_rate=4e-3, beta2=0.98, weight_decay=1e-3, clip_norm=1.0),
+        optimizer=AdamWConfig(learning_rate=5e-3, beta2=0.98, weight_decay=1e-3, clip_norm=1.0),
         schedule=LinearConfig(warmup_updates=100),
-        training=TrainingConfig(epochs=16, batch_size=24),
+        training=TrainingConfig(epochs=14, batch_size=24),
     )
 
 
 def ner() -> RunConfig:
     """Names of few training sentences: a smaller network, and any word is read as unknown now and then."""
     config = tagger()
-    sizes = {"character_hidden_size": 40, "hidden_size": 128, "dropout": DropoutConfig(input=0.4, output=0.4)}
+    sizes = {"character_hidden_size": 40, "hidden_size": 128, "num_layers": 1}
+    dropout = DropoutConfig(input=0.4, output=0.4)
     return config.model_copy(
         update={
             "task": TaggingConfig(word_dropout=0.15),
-            "model": config.model.model_copy(update=sizes),
+            "model": config.model.model_copy(update={**sizes, "dropout": dropout}),
+            "optimizer": config.optimizer.model_copy(update={"learning_rate": 4e-3}),
             "training": TrainingConfig(epochs=15, batch_size=24),
         }
     )
@@ -46,10 +49,11 @@ def ner() -> RunConfig:
 def ner_zh() -> RunConfig:
     """Names in Chinese, whose words are single characters: no spellings."""
     config = tagger()
+    sizes = {"character_dim": 0, "embedding_dim": 128, "hidden_size": 128, "num_layers": 1}
     return config.model_copy(
         update={
             "task": TaggingConfig(vocabulary=VocabularyConfig(kind="word"), characters=None, word_dropout=0.1),
-            "model": config.model.model_copy(update={"character_dim": 0, "embedding_dim": 128, "hidden_size": 128}),
+            "model": config.model.model_copy(update=sizes),
             "optimizer": config.optimizer.model_copy(update={"learning_rate": 8e-3}),
             "training": TrainingConfig(epochs=20, batch_size=16),
         }
