@@ -23,7 +23,7 @@ CELLS: list[Any] = ["gru", "lstm", {"kind": "lstm", "layer_norm": True, "proj_si
 DECODERS: dict[str, dict[str, Any]] = {
     "luong": {"attention": "general"},
     "multi-head": {"attention": "multi-head", "num_layers": 2},
-    "bahdanau": {"input_feeding": "context"},
+    "bahdanau": {"attention": "additive", "input_feeding": "context"},
     "input feeding": {"attention": "general", "input_feeding": "output", "num_layers": 2, "readout_size": 6},
     "coverage": {"attention": {"kind": "additive", "coverage": True}, "coverage_loss": 1.0},
     "fed coverage": {"attention": {"kind": "additive", "coverage": True}, "input_feeding": "output", "hidden_size": 7},

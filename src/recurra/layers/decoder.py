@@ -14,7 +14,7 @@ from recurra.core.config import Config
 from recurra.core.sequences import Sequences
 from recurra.core.state import State, leaves
 from recurra.kernels.rows_linear import rows_linear
-from recurra.layers.attention import AdditiveAttentionConfig, AttendedMemory, AttentionConfig
+from recurra.layers.attention import AttendedMemory, AttentionConfig, GeneralAttentionConfig
 from recurra.layers.dropout import locked_dropout
 from recurra.layers.feeding import FedSteps, require_steps
 from recurra.layers.recurrent import DropoutConfig, Recurrent, RecurrentConfig
@@ -31,7 +31,7 @@ class DecoderConfig(Config):
     hidden_size: int | None = Field(default=None, ge=1, description="of every layer; none: as the encoder's")
     num_layers: int = Field(default=1, ge=1, description="how many layers")
     attention: AttentionConfig | None = Field(
-        default=AdditiveAttentionConfig(), description="none: all that the decoder knows is the encoder's final state"
+        default=GeneralAttentionConfig(), description="none: all that the decoder knows is the encoder's final state"
     )
     input_feeding: InputFeeding = Field(
         default="none",
