@@ -84,7 +84,7 @@ def main() -> None:
     parser.add_argument("--questions", type=int, default=0, help="train on the first so many; 0: on all")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
-    given = parser.parse_args()
+    given = parser.parse_intermixed_args()
     given.overrides = [part for part in given.given if "=" in part]
     tasks = [int(part) for part in given.given if "=" not in part] or list(GOALS)
     torch.set_num_threads(given.threads)
