@@ -111,11 +111,16 @@ def rewards(folder: Path, seed: int, overrides: dict[str, Any]) -> dict[str, Any
     saved = train(start, seed, overrides)
     own = {**saved.config.task.search.model_dump(), "beam_size": 1, "num_best": 1}  # type: ignore[union-attr]
     found: dict[str, Any] = {"likelihood": _reward(saved, own)}
-    for kind, samples in (("self-critical", 1), ("minimum-risk", 5)):
+    kinds: dict[str, dict[str, Any]] = {
+        "self-critical": {"num_samples": 1},
+        "minimum-risk": {"num_samples": 5, "temperature": 0.7, "likelihood_share": 0.05},
+    }
+    for kind, own_options in kinds.items():
         options = {
             "finetune.start": str(start),
-            "task.objective": {"kind": kind, "reward": "bleu", "num_samples": samples},
+            "task.objective": {"kind": kind, "reward": "bleu", **own_options},
             "optimizer.learning_rate": 1e-4,
+            "schedule.kind": "constant",
             "training.epochs": 1,
             "training.max_updates": 200,
             "training.evaluate_every": 50,
