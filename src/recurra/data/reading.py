@@ -94,9 +94,8 @@ class ReadingEncoder:
         words = [source.passage[start:end] for start, end in places]
         asked = [source.question[start:end] for start, end in word_places(source.question)]
         whole = self.lexicon.encode(words)
-        if len(words) <= self.window:
-            windows = (Window(0, whole),)
-        else:
+        windows: tuple[Window, ...] = (Window(0, whole),)
+        if len(words) > self.window:
             starts = range(0, len(words) - self.window + self.stride, self.stride)
             windows = tuple(Window(a, self.lexicon.encode(words[a : a + self.window])) for a in starts)
         found = (words_within(places, a.start, a.start + len(a.text)) for a in source.answers or ())

@@ -103,8 +103,8 @@ class PairCoder:
         if len(places):
             words, numbers = self.surface(text), {word: number for number, word in enumerate(unknown)}
             for place in places:
-                number = numbers.get(words[place])
-                tokens[place] = self.target.unk_index if number is None else self.target.size + number
+                if (number := numbers.get(words[place])) is not None:
+                    tokens[place] = self.target.size + number
         return tokens
 
     def surface(self, text: str, vocabulary: Vocabulary | None = None) -> list[str]:
