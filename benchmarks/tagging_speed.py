@@ -290,8 +290,8 @@ def _notes(given: argparse.Namespace, taggers: Taggers, compared: int) -> list[s
         f"{spec.input_size:,} words of {EMBEDDING} numbers, {spec.character_size} characters of {CHARACTER} and "
         f"{CHARACTER_HIDDEN} units each way, a biLSTM, {spec.output_size} tags, CRF; Flair has two tags more, for the "
         "ends of a sentence",
-        f"differ: sentences whose tags are not equally good, of {compared:,} that say no word twice and no word of more "
-        f"than {taggers.task.config.max_spelling} characters (recurra reads so many of a word), same weights",
+        f"differ: sentences whose tags are not equally good, of {compared:,} that say no word twice and none of over "
+        f"{taggers.task.config.max_spelling} characters (recurra reads so many of a word), same weights",
         "recurra's tags come with probabilities from the CRF's forward and backward pass, Flair's with a softmax over "
         "Viterbi's scores; Flair's embeddings are not kept (embedding_storage_mode none)",
     ]
