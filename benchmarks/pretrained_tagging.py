@@ -9,27 +9,21 @@ there. Then WNUT-17 names and UD EWT parts of speech, as in benchmarks/tagging.p
 
 from __future__ import annotations
 
-import time
+from measured import command, conclude, data, parse  # isort: skip
 
-BEGAN = time.process_time()
+import csv
+import gzip
+import json
+import random
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
-import argparse  # noqa: E402
-import csv  # noqa: E402
-import gzip  # noqa: E402
-import json  # noqa: E402
-import os  # noqa: E402
-import random  # noqa: E402
-import re  # noqa: E402
-import sys  # noqa: E402
-from collections.abc import Iterator  # noqa: E402
-from pathlib import Path  # noqa: E402
-from typing import Any  # noqa: E402
+from tagging import files
 
-import torch  # noqa: E402
-from tagging import files  # noqa: E402
-
-import recurra  # noqa: E402
-from recurra.recipes import finetune_recipe  # noqa: E402
+import recurra
+from recurra.recipes import finetune_recipe
 
 SIZES = {"model.hidden_size": 384, "training.tbptt_length": 128, "task.vocabulary.min_frequency": 20}
 TAG = {"wnut": "f1", "pos": "accuracy"}
@@ -55,7 +49,7 @@ def texts(base: Path) -> Iterator[str]:
 
 def pretrain(folder: Path, epochs: int) -> dict[str, float]:
     """Both language models, unless they are there; their nats a character on the held-out 2 %."""
-    documents = [re.sub(r"\n\s*\n+", "\n", text.strip()) for text in texts(Path(os.environ["RECURRA_DATA"]))]
+    documents = [re.sub(r"\n\s*\n+", "\n", text.strip()) for text in texts(Path(data()))]
     random.Random(0).shuffle(documents)
     folder.mkdir(parents=True, exist_ok=True)
     corpus = folder / "corpus.txt"
@@ -95,19 +89,15 @@ def tag(name: str, folder: Path, seed: int) -> dict[str, Any]:
 
 def main() -> None:
     """Pretrain, then both data sets."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command(__doc__)
     parser.add_argument("--models", type=Path, default=Path("runs/pretrained-tagging"))
     parser.add_argument("--only", choices=TAG)
-    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--epochs", type=int, default=1)
-    given = parser.parse_args()
-    if "RECURRA_DATA" not in os.environ:
-        sys.exit("RECURRA_DATA is not set: it names the folder of the data sets.")
-    torch.set_num_threads(1)
+    given = parse(parser)
     found: dict[str, Any] = {"nats": pretrain(given.models, given.epochs)}
     for name in TAG if given.only is None else (given.only,):
         found[name] = tag(name, given.models, given.seed)
-    print(json.dumps({**found, "seed": given.seed, "core_seconds": round(time.process_time() - BEGAN, 1)}))
+    conclude(given, found)
 
 
 if __name__ == "__main__":

@@ -7,32 +7,17 @@ Core-seconds are process CPU time from the first import to the final metric, bas
 
 from __future__ import annotations
 
-import time
+from measured import data, run_one  # isort: skip
 
-BEGAN = time.process_time()
+import json
+import statistics
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
-import argparse  # noqa: E402
-import json  # noqa: E402
-import os  # noqa: E402
-import statistics  # noqa: E402
-import sys  # noqa: E402
-import tempfile  # noqa: E402
-from collections.abc import Callable  # noqa: E402
-from pathlib import Path  # noqa: E402
-from typing import Any  # noqa: E402
-
-import torch  # noqa: E402
-
-import recurra  # noqa: E402
-from recurra.recipes import finetune_recipe  # noqa: E402
-from recurra.runs import SavedModel  # noqa: E402
-
-
-def data(*parts: str) -> str:
-    """A file under RECURRA_DATA."""
-    if "RECURRA_DATA" not in os.environ:
-        sys.exit("RECURRA_DATA is not set: it names the folder of the data sets.")
-    return str(Path(os.environ["RECURRA_DATA"], *parts))
+import recurra
+from recurra.recipes import finetune_recipe
+from recurra.runs import SavedModel
 
 
 def run(recipe: str | recurra.RunConfig, folder: Path, overrides: dict[str, Any]) -> SavedModel:
@@ -138,19 +123,5 @@ BENCHMARKS: dict[str, Callable[[Path, int], dict[str, Any]]] = {
 }
 
 
-def main() -> None:
-    """Run one."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("name", choices=BENCHMARKS)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=1)
-    given = parser.parse_args()
-    torch.set_num_threads(given.threads)
-    with tempfile.TemporaryDirectory() as folder:
-        found = BENCHMARKS[given.name](Path(folder), given.seed)
-    whole = round(time.process_time() - BEGAN, 1)
-    print(json.dumps({"name": given.name, "seed": given.seed, **found, "core_seconds": whole}, ensure_ascii=False))
-
-
 if __name__ == "__main__":
-    main()
+    run_one(__doc__, BENCHMARKS)

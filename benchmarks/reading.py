@@ -14,31 +14,16 @@ Core-seconds are process CPU time from the first import to the final metric, bas
 
 from __future__ import annotations
 
-import time
+from measured import command, conclude, data, parse  # isort: skip
 
-BEGAN = time.process_time()
+import tempfile
+from pathlib import Path
+from typing import Any
 
-import argparse  # noqa: E402
-import json  # noqa: E402
-import os  # noqa: E402
-import sys  # noqa: E402
-import tempfile  # noqa: E402
-from pathlib import Path  # noqa: E402
-from typing import Any  # noqa: E402
-
-import torch  # noqa: E402
-
-import recurra  # noqa: E402
-from recurra.data import DataConfig  # noqa: E402
+import recurra
+from recurra.data import DataConfig
 
 POLICYQA, SUBJQA = ("question_answering", "policyqa"), ("question_answering", "subjqa_tripadvisor")
-
-
-def data(*parts: str) -> str:
-    """A file under RECURRA_DATA."""
-    if "RECURRA_DATA" not in os.environ:
-        sys.exit("RECURRA_DATA is not set: it names the folder of the data sets.")
-    return str(Path(os.environ["RECURRA_DATA"], *parts))
 
 
 def train(folder: Path, seed: int, overrides: dict[str, Any]) -> dict[str, Any]:
@@ -96,24 +81,18 @@ def xquad(model: str) -> dict[str, Any]:
 
 def main() -> None:
     """Run one."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("name", choices=("policyqa", "subjqa", "xquad"))
+    parser = command(__doc__, ("policyqa", "subjqa", "xquad"))
     parser.add_argument("model", nargs="?", help="xquad: the --out folder of a trained model")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, help="keep the run's folder here")
-    given = parser.parse_args()
-    torch.set_num_threads(given.threads)
+    given = parse(parser)
     if given.name == "xquad":
         if given.model is None:
             parser.error("xquad needs the folder of a trained model")
-        found = xquad(given.model)
-    else:
-        with tempfile.TemporaryDirectory() as folder:
-            run = policyqa if given.name == "policyqa" else subjqa
-            found = run(given.out or Path(folder, "run"), given.seed)
-    whole = round(time.process_time() - BEGAN, 1)
-    print(json.dumps({"name": given.name, "seed": given.seed, **found, "core_seconds": whole}, ensure_ascii=False))
+        conclude(given, xquad(given.model))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        run = policyqa if given.name == "policyqa" else subjqa
+        conclude(given, run(given.out or Path(folder, "run"), given.seed))
 
 
 if __name__ == "__main__":

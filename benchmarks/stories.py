@@ -10,17 +10,15 @@ The last line is JSON; the table before it is Markdown.
 
 from __future__ import annotations
 
+from measured import command, conclude, data, parse  # isort: skip
+
 import argparse
 import gzip
-import json
-import os
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
-
-import torch
 
 import recurra
 
@@ -29,9 +27,7 @@ GOALS = {1: 0.99, 2: 0.95, 4: 0.95, 6: 0.95, 15: 0.95}
 
 def files_of(number: int) -> tuple[str, str]:
     """The training and test files of a task."""
-    if "RECURRA_DATA" not in os.environ:
-        sys.exit("RECURRA_DATA is not set: it names the folder of the data sets.")
-    folder = Path(os.environ["RECURRA_DATA"], "question_answering", "babi_en_10k")
+    folder = Path(data("question_answering", "babi_en_10k"))
     found = [sorted(folder.glob(f"qa{number}_*_{part}.txt.gz")) for part in ("train", "test")]
     if not all(found):
         sys.exit(f"{folder}: no files of task {number}.")
@@ -79,15 +75,12 @@ def run(number: int, given: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
 def main() -> None:
     """Run the tasks asked for."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command(__doc__)
     parser.add_argument("given", nargs="*", help="numbers of tasks, and options of the recipe as NAME=VALUE")
     parser.add_argument("--questions", type=int, default=0, help="train on the first so many; 0: on all")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=1)
-    given = parser.parse_intermixed_args()
+    given = parse(parser)
     given.overrides = [part for part in given.given if "=" in part]
     tasks = [int(part) for part in given.given if "=" not in part] or list(GOALS)
-    torch.set_num_threads(given.threads)
     rows = []
     for number in tasks:
         with tempfile.TemporaryDirectory() as folder:
@@ -100,7 +93,7 @@ def main() -> None:
             f"| {row['task']} | {row['accuracy']:.1%} | {goal} | {value:.1%} ({name}) "
             f"| {row['training_core_seconds']:.0f} |"
         )
-    print(json.dumps({"seed": given.seed, "questions": given.questions, "overrides": given.overrides, "tasks": rows}))
+    conclude(given, {"questions": given.questions, "overrides": given.overrides, "tasks": rows})
 
 
 if __name__ == "__main__":

@@ -11,36 +11,22 @@ Core-seconds are process CPU time from the first import to the final metric. The
 
 from __future__ import annotations
 
-import time
+from measured import command, conclude, data, parse  # isort: skip
 
-BEGAN = time.process_time()
+import json
+import random
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
-import argparse  # noqa: E402
-import json  # noqa: E402
-import os  # noqa: E402
-import random  # noqa: E402
-import sys  # noqa: E402
-import tempfile  # noqa: E402
-from collections.abc import Callable  # noqa: E402
-from pathlib import Path  # noqa: E402
-from typing import Any  # noqa: E402
-
-import torch  # noqa: E402
-
-import recurra  # noqa: E402
-from recurra.core.config import parse_overrides  # noqa: E402
+import recurra
+from recurra.core.config import parse_overrides
 
 TAGS = ("rouge_1", "rouge_2", "rouge_l", "length_ratio")
 SYLLABLES = ("ba", "ko", "ri", "tu", "me", "lo", "za", "ni", "fe", "sy")
 TEXT = """the report says that we met at noon and went home because nobody had time for a longer talk on such matters of
 no great weight while others wrote letters to some people in offices far away who never read them"""
-
-
-def data(*parts: str) -> str:
-    """A file under RECURRA_DATA."""
-    if "RECURRA_DATA" not in os.environ:
-        sys.exit("RECURRA_DATA is not set: it names the folder of the data sets.")
-    return str(Path(os.environ["RECURRA_DATA"], *parts))
 
 
 def aeslc(folder: Path, seed: int, overrides: dict[str, Any]) -> dict[str, Any]:
@@ -102,17 +88,11 @@ BENCHMARKS: dict[str, Callable[[Path, int, dict[str, Any]], dict[str, Any]]] = {
 
 def main() -> None:
     """Run one."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("name", choices=BENCHMARKS)
+    parser = command(__doc__, BENCHMARKS)
     parser.add_argument("overrides", nargs="*", help="options of the run, KEY=VALUE")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=1)
-    given = parser.parse_args()
-    torch.set_num_threads(given.threads)
+    given = parse(parser)
     with tempfile.TemporaryDirectory() as folder:
-        found = BENCHMARKS[given.name](Path(folder), given.seed, parse_overrides(given.overrides))
-    whole = round(time.process_time() - BEGAN, 1)
-    print(json.dumps({"name": given.name, "seed": given.seed, **found, "core_seconds": whole}, ensure_ascii=False))
+        conclude(given, BENCHMARKS[given.name](Path(folder), given.seed, parse_overrides(given.overrides)))
 
 
 if __name__ == "__main__":

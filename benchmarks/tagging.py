@@ -9,30 +9,18 @@ trains the same model with a softmax head. The last line is JSON.
 
 from __future__ import annotations
 
-import time
+from measured import data, run_one  # isort: skip
 
-BEGAN = time.process_time()
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
-import argparse  # noqa: E402
-import json  # noqa: E402
-import os  # noqa: E402
-import sys  # noqa: E402
-import tempfile  # noqa: E402
-from collections.abc import Callable  # noqa: E402
-from pathlib import Path  # noqa: E402
-from typing import Any  # noqa: E402
-
-import torch  # noqa: E402
-
-import recurra  # noqa: E402
+import recurra
 
 
 def files(folder: str, **names: str) -> dict[str, Any]:
     """The options that name the files of a data set under RECURRA_DATA."""
-    if "RECURRA_DATA" not in os.environ:
-        sys.exit("RECURRA_DATA is not set: it names the folder of the data sets.")
-    base = Path(os.environ["RECURRA_DATA"], "sequence_labelling", folder)
-    return {f"data.{part}": str(base / name) for part, name in names.items()}
+    return {f"data.{part}": data("sequence_labelling", folder, name) for part, name in names.items()}
 
 
 def run(recipe: str, folder: Path, tags: tuple[str, ...], overrides: dict[str, Any]) -> dict[str, Any]:
@@ -85,19 +73,5 @@ def weibo(folder: Path, seed: int) -> dict[str, Any]:
 BENCHMARKS: dict[str, Callable[[Path, int], dict[str, Any]]] = {"pos": pos, "wnut": wnut, "weibo": weibo}
 
 
-def main() -> None:
-    """Run one."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("name", choices=BENCHMARKS)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=1)
-    given = parser.parse_args()
-    torch.set_num_threads(given.threads)
-    with tempfile.TemporaryDirectory() as folder:
-        found = BENCHMARKS[given.name](Path(folder), given.seed)
-    whole = round(time.process_time() - BEGAN, 1)
-    print(json.dumps({"name": given.name, "seed": given.seed, **found, "core_seconds": whole}, ensure_ascii=False))
-
-
 if __name__ == "__main__":
-    main()
+    run_one(__doc__, BENCHMARKS)

@@ -11,41 +11,31 @@ Core-seconds are process CPU time from the first import to the final metric. The
 
 from __future__ import annotations
 
+from measured import BEGAN, command, conclude, data, parse  # isort: skip
+
+import statistics
+import tempfile
 import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
-BEGAN = time.process_time()
-
-import argparse  # noqa: E402
-import json  # noqa: E402
-import os  # noqa: E402
-import statistics  # noqa: E402
-import sys  # noqa: E402
-import tempfile  # noqa: E402
-from collections.abc import Callable  # noqa: E402
-from pathlib import Path  # noqa: E402
-from typing import Any  # noqa: E402
-
-import torch  # noqa: E402
-
-import recurra  # noqa: E402
-from recurra.core.config import parse_overrides  # noqa: E402
-from recurra.decoding import SearchConfig  # noqa: E402
-from recurra.metrics import sentence_bleu  # noqa: E402
-from recurra.runs import SavedModel, load  # noqa: E402
-from recurra.tasks import TASKS  # noqa: E402
+import recurra
+from recurra.core.config import parse_overrides
+from recurra.decoding import SearchConfig
+from recurra.metrics import sentence_bleu
+from recurra.runs import SavedModel, load
+from recurra.tasks import TASKS
 
 BEAMS = (1, 2, 5, 10)
 
 
 def files(name: str) -> list[str]:
     """The two files of a split."""
-    if "RECURRA_DATA" not in os.environ:
-        sys.exit("RECURRA_DATA is not set: it names the folder of the data sets.")
-    base = Path(os.environ["RECURRA_DATA"], "machine_translation", "multi30k_de_en")
-    return [str(base / f"{name}.{language}.gz") for language in ("de", "en")]
+    return [data("machine_translation", "multi30k_de_en", f"{name}.{language}.gz") for language in ("de", "en")]
 
 
-def data() -> dict[str, Any]:
+def splits() -> dict[str, Any]:
     """The three splits."""
     return {"data.train": files("train"), "data.valid": files("val"), "data.test": files("test_2016_flickr")}
 
@@ -69,7 +59,7 @@ def train(folder: Path, seed: int, overrides: dict[str, Any]) -> SavedModel:
     """The recipe on Multi30k; what an earlier benchmark left in the folder is taken."""
     if (folder / "model").exists():
         return load(folder)
-    given = {"training.tensorboard": "never", "seed": seed, **data(), **overrides}
+    given = {"training.tensorboard": "never", "seed": seed, **splits(), **overrides}
     return recurra.train("translation", folder, given)
 
 
@@ -126,7 +116,7 @@ def rewards(folder: Path, seed: int, overrides: dict[str, Any]) -> dict[str, Any
             "training.evaluate_every": 50,
             "training.batch_size": 64,
         }
-        given = {"training.tensorboard": "never", "seed": seed, **data(), **options}
+        given = {"training.tensorboard": "never", "seed": seed, **splits(), **options}
         trained = recurra.train(saved.config, folder / kind, given)
         cost = trained.metrics["training"]["core_seconds"]
         found[kind] = {**_reward(trained, own), "training_core_seconds": cost}
@@ -150,19 +140,13 @@ BENCHMARKS: dict[str, Callable[[Path, int, dict[str, Any]], dict[str, Any]]] = {
 
 def main() -> None:
     """Run one."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("name", choices=BENCHMARKS)
+    parser = command(__doc__, BENCHMARKS)
     parser.add_argument("overrides", nargs="*", help="options of the run, KEY=VALUE")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", help="keep the runs in this folder, and take what is there already")
-    given = parser.parse_args()
-    torch.set_num_threads(given.threads)
+    given = parse(parser)
     with tempfile.TemporaryDirectory() as passing:
         folder = Path(passing if given.out is None else given.out)
-        found = BENCHMARKS[given.name](folder, given.seed, parse_overrides(given.overrides))
-    whole = round(time.process_time() - BEGAN, 1)
-    print(json.dumps({"name": given.name, "seed": given.seed, **found, "core_seconds": whole}, ensure_ascii=False))
+        conclude(given, BENCHMARKS[given.name](folder, given.seed, parse_overrides(given.overrides)))
 
 
 if __name__ == "__main__":
