@@ -13,9 +13,11 @@ from recurra.core.files import write_bytes
 from recurra.tasks import Alignment
 
 _ENDINGS = (".png", ".svg", ".pdf")
-_FONTS = ("Noto Sans CJK SC", "Noto Sans SC", "WenQuanYi Micro Hei", "WenQuanYi Zen Hei", "SimHei", "PingFang SC",
-          "Microsoft YaHei", "Arial Unicode MS")  # fmt: skip
-"""Fonts that hold Chinese characters, as systems have them; those that are not there are passed over."""
+_FONTS = (
+    *("NotoSansCJK-Regular", "NotoSansSC", "SourceHanSans", "wqy-microhei", "wqy-zenhei"),
+    *("simhei", "msyh", "PingFang", "Arial Unicode"),
+)
+"""Files of fonts that hold Chinese characters, as systems have them."""
 _MOST = 60
 """Rows or columns beyond this are not labelled: nobody could read them."""
 
@@ -76,6 +78,9 @@ def _pyplot() -> tuple[Any, list[str]]:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise ConfigError("--plot needs matplotlib: pip install 'recurra[plot]'.") from error
-    known = {font.name for font in font_manager.fontManager.ttflist}
-    found = [name for name in _FONTS if name in known]
-    return Figure, ["DejaVu Sans", *found] if found else []
+    # by file, as matplotlib's own list of names is that of the day on which it was first used
+    files = [path for path in font_manager.findSystemFonts() if Path(path).name.startswith(_FONTS)]
+    if not files:
+        return Figure, []
+    font_manager.fontManager.addfont(files[0])
+    return Figure, ["DejaVu Sans", font_manager.FontProperties(fname=files[0]).get_name()]
