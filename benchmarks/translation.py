@@ -45,14 +45,15 @@ def rounded(figures: dict[str, float], *tags: str) -> dict[str, float]:
     return {tag: round(figures[tag], 2) for tag in tags if tag in figures}
 
 
-def searched(saved: SavedModel, **options: Any) -> tuple[dict[str, float], list[Any], float]:
-    """Metrics on the test set with another search, its predictions, and what it took."""
+def searched(saved: SavedModel, **options: Any) -> tuple[dict[str, float], list[tuple[str, str]], float]:
+    """Metrics on the test set with another search, pairs of text and reference, and what it took."""
     began = time.process_time()
     config = saved.task.config.model_copy(update={"search": SearchConfig(**options)})
     task = TASKS["translation"].from_files(config, saved.task.files())
     other = SavedModel(saved.config, task, saved.model, {})
-    found, predictions, _ = other.evaluate_split(task.read(files("test_2016_flickr"), saved.config.data))
-    return found, predictions, round(time.process_time() - began, 1)
+    found, predictions, references = other.evaluate_split(task.read(files("test_2016_flickr"), saved.config.data))
+    texts = [prediction.text for prediction in predictions]
+    return found, list(zip(texts, references, strict=True)), round(time.process_time() - began, 1)
 
 
 def train(folder: Path, seed: int, overrides: dict[str, Any]) -> SavedModel:
@@ -125,9 +126,8 @@ def rewards(folder: Path, seed: int, overrides: dict[str, Any]) -> dict[str, Any
 
 
 def _reward(saved: SavedModel, search: dict[str, Any]) -> dict[str, float]:
-    figures, predictions, _ = searched(saved, **search)
-    wanted = [example.reference for example in saved.task.read(files("test_2016_flickr"), saved.config.data)]
-    values = [sentence_bleu(one.text, text) for one, text in zip(predictions, wanted, strict=True)]
+    figures, pairs, _ = searched(saved, **search)
+    values = [sentence_bleu(text, reference) for text, reference in pairs]
     return {"reward": round(statistics.mean(values), 4), **rounded(figures, "bleu", "chrf")}
 
 
