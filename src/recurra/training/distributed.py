@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -75,8 +76,13 @@ def start_world(device: str) -> World:
 
 
 def stop_world() -> None:
-    """Leave the process group, if one was joined."""
+    """Leave the process group, if one was joined.
+
+    DDP's destructor waits for the threads of gloo while it holds the interpreter's lock, and such a thread needs that
+    lock to drop the tensors of its last collective: without the pause, the two may wait for each other for ever.
+    """
     if dist.is_initialized():
+        time.sleep(0.25)
         dist.destroy_process_group()
 
 
