@@ -20,12 +20,40 @@ class InputKind(StrEnum):
 
 
 class Resolution(StrEnum):
-    """What there is one output for: a step, a sequence, a step of the target, or the two ends of a span."""
+    """What there is one output for: a step, a sequence, a step of the target, the ends of a span, a step ahead."""
 
     STEP = "step"
     SEQUENCE = "sequence"
     TARGET = "target"
     SPAN = "span"
+    HORIZON = "horizon"
+
+
+@dataclass(frozen=True, slots=True)
+class WindowSpec:
+    """What a model may know of a forecast: the sizes of `core.inputs.Window`.
+
+    Attributes:
+        horizon: H, how many steps ahead it looks in training.
+        context_length: L, how many steps a training window holds.
+        target_size: C, values of a step that are forecast.
+        num_parameters: K, numbers that describe the distribution of one value.
+        past_size: P, covariates that end where the history ends.
+        known_size: F, covariates and calendar features that are known ahead.
+        static_size: S, features of a series as a whole.
+        num_series: how many series there were in training; 0 where they have no parameters of their own.
+        periods: seasonal periods in steps, shortest first, such as (24, 168).
+    """
+
+    horizon: int
+    context_length: int
+    target_size: int
+    num_parameters: int
+    past_size: int = 0
+    known_size: int = 0
+    static_size: int = 0
+    num_series: int = 0
+    periods: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +73,7 @@ class TaskSpec:
         eos_index: the target vocabulary's token that starts and ends a target; None where none is generated.
         forbidden: pairs of outputs (one, next) that may not follow each other; output_size stands for the border before
             the first and after the last.
+        window: sizes of a forecast's window, where the resolution is HORIZON.
     """
 
     input_kind: InputKind
@@ -57,6 +86,7 @@ class TaskSpec:
     feature_size: int = 0
     eos_index: int | None = None
     forbidden: tuple[tuple[int, int], ...] = ()
+    window: WindowSpec | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,3 +102,31 @@ class Story(Inputs):
     question: Sequences
     story: Sequences
     sentences: Sequences
+
+
+@dataclass(frozen=True, slots=True)
+class Window(Inputs):
+    """Series up to an origin, and what is known of the steps after it; numbers in the task's units, NaN nowhere.
+
+    A history shorter than the longest of the batch is right-padded: its last value stands at its length - 1.
+
+    Attributes:
+        past: (B, L, C) the values to be forecast, up to the origin.
+        observed: (B, L, C) bool, False where `past` was filled in for a missing value; None: all were there.
+        past_covariates: (B, L, P) covariates that end at the origin, or None.
+        past_known: (B, L, F) covariates and calendar features that are known ahead, up to the origin, or None.
+        future_known: (B, H, F) the same after it, or None; H may differ from the training horizon.
+        static: (B, S) features of the series as a whole, or None.
+        series: (B,) int64, which of the training series each row is, -1 for a new one; None where models must not know.
+        shifted: (B, H, C) what a teacher-forced decoder reads: the last known value, then all but the last of the
+            targets; None outside training.
+    """
+
+    past: Sequences
+    observed: Tensor | None = None
+    past_covariates: Tensor | None = None
+    past_known: Tensor | None = None
+    future_known: Tensor | None = None
+    static: Tensor | None = None
+    series: Tensor | None = None
+    shifted: Tensor | None = None

@@ -18,3 +18,21 @@ class AttendedLogits(NamedTuple):
 
     logits: Tensor
     attention: Tensor
+
+
+class Forecast(NamedTuple):
+    """Distributions of the steps ahead: parameters of a standardised value, and how it is brought back.
+
+    A value of the window is shift + scale * standardised value.
+
+    Attributes:
+        parameters: (B, H, C, K) raw, as the head gives them; the likelihood says what they mean.
+        shift: (B, 1 or H, C).
+        scale: (B, 1 or H, C), above 0.
+        samples: (B, N, H, C) sample paths in the window's units, where the forecast was drawn step by step.
+    """
+
+    parameters: Tensor
+    shift: Tensor
+    scale: Tensor
+    samples: Tensor | None = None
