@@ -149,10 +149,10 @@ def test_predictions_for_a_person(tmp_path: Path) -> None:
     line = task.line(items[0], row)
     assert line == "out\t0.8808\tWhere is Mary?\t1: <unk> sat. (0.33)\t2: <unk> sat. (1.00)"
     assert task.line(items[2], task.readable(third)).endswith("\t1: -\t2: -")
-    alignment = task.alignment(first)
+    alignment = task.picture(None, first)
     assert alignment.columns == first.sentences and alignment.rows == ("1", "2")
     np.testing.assert_array_equal(alignment.weights, first.attention)
-    assert task.alignment(first._replace(attention=np.zeros((0, 2)))) is None
+    assert task.picture(None, first._replace(attention=np.zeros((0, 2)))) is None
 
 
 def test_the_loss_of_the_supporting_sentences(tmp_path: Path) -> None:

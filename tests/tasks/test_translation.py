@@ -60,7 +60,7 @@ def test_a_loaded_model_translates(learnt: tuple[Path, SavedModel]) -> None:
     assert loaded.task.line("eins zwei drei", row) == "three two one"
     json.dumps(row)
     (prediction,) = loaded.predictions(["eins zwei drei"])
-    alignment = loaded.task.alignment(prediction)
+    alignment = loaded.task.picture(None, prediction)
     assert alignment is not None
     assert (alignment.rows, alignment.columns) == (("three", "two", "one"), ("eins", "zwei", "drei", "<eos>"))
     assert alignment.weights.shape == (3, 4)

@@ -42,6 +42,15 @@ class RunFlags:
     quiet: Annotated[bool, Parameter(negative="", help="print nothing but results and errors")] = False
 
 
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Wishes:
+    """What a forecast is to give."""
+
+    horizon: Annotated[int | None, Parameter(help="of forecasts: steps ahead")] = None
+    levels: Annotated[str | None, Parameter(help="of forecasts: per cent that intervals hold, such as 80,95")] = None
+
+
 @app.command
 def train(recipe: str | None = None, *overrides: str, flags: RunFlags = RunFlags()) -> None:
     """Train a model from a recipe or a run file (.yaml).
@@ -84,6 +93,8 @@ def evaluate(
     model: str,
     *overrides: str,
     data: Annotated[str, Parameter(name="--data.test", group=DATA, help="file to evaluate on")],
+    backtest: Annotated[bool, Parameter(negative="", help="forecasts from every origin after the training")] = False,
+    stride: Annotated[int, Parameter(help="with --backtest: steps from one origin to the next")] = 1,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
     """Measure a saved model on a file.
@@ -92,11 +103,13 @@ def evaluate(
         model: folder of a trained model.
         overrides: how to read the file, e.g. data.text_column=review data.encoding=gb18030.
         data: file to evaluate on.
+        backtest: forecast from one origin after another, all of them after the time of training.
+        stride: with --backtest, how many steps lie between two origins.
         json: print JSON.
     """
     from recurra.cli.using import run_evaluate
 
-    run_evaluate(model, data, overrides, json)
+    run_evaluate(model, data, overrides, json, stride if backtest else None)
 
 
 @app.command
@@ -105,22 +118,25 @@ def predict(
     file: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
     *overrides: str,
     out: Annotated[str | None, Parameter(help="write here instead of stdout")] = None,
-    json: Annotated[bool, Parameter(negative="", help="JSON lines with all probabilities")] = False,
-    plot: Annotated[str | None, Parameter(help="draw the attention into this .png, .svg or .pdf")] = None,
+    wishes: Wishes = Wishes(),
+    json: Annotated[bool, Parameter(negative="", help="JSON lines with all that is known")] = False,
+    plot: Annotated[str | None, Parameter(help="draw into this .png, .svg or .pdf")] = None,
 ) -> None:
-    """Predict for each line of a text file or of stdin, or for each row of a file like the training file.
+    """Predict for each line of a text file or of stdin, or for what a file like the training file holds.
 
     Args:
         model: folder of a trained model.
         file: what to read; without it, or with -, stdin.
         overrides: how to read the file, e.g. data.text_column=review.
         out: file for the predictions.
-        json: JSON lines with all probabilities.
-        plot: a picture of what each prediction looked at; of several, the second goes to NAME-2 and so on.
+        wishes: of forecasts.
+        json: JSON lines with all that is known, such as the probabilities of all classes.
+        plot: a picture of each prediction: what it looked at, a forecast, anomalies; of several, the second goes to
+            NAME-2 and so on.
     """
     from recurra.cli.using import run_predict
 
-    run_predict(model, file, overrides, out, json, plot)
+    run_predict(model, file, overrides, wishes, out, json, plot)
 
 
 @app.command

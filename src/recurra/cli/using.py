@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from recurra.cli.app import Wishes
 from recurra.cli.running import paths_of
 from recurra.core.config import parse, parse_overrides
 from recurra.core.errors import ConfigError, DataError, OutputError
 from recurra.core.files import require_writable, write_text
 from recurra.data import DataConfig
-from recurra.runs import SavedModel, alignments, load
-from recurra.tasks import Alignment
+from recurra.runs import SavedModel, load, pictures
+from recurra.tasks import Picture
 from recurra.training.evaluation import defined
 
 _CHUNK = 1024
 """Texts that are predicted together; memory stays flat on files of any length."""
 
 
-def run_evaluate(model: str, data: str, overrides: Sequence[str], as_json: bool) -> None:
-    """Print the metrics of a file."""
-    options = _data_config(overrides)
-    saved = load(model)
-    metrics = defined(saved.evaluate_split(saved.task.read(paths_of(data), options))[0])
+def run_evaluate(model: str, data: str, overrides: Sequence[str], as_json: bool, stride: int | None) -> None:
+    """Print the metrics of a file; with a stride, of forecasts from one origin after another."""
+    options = _data_config(overrides).model_dump(exclude_unset=True)
+    saved, paths = load(model), paths_of(data)
+    found = saved.evaluate(paths, **options) if stride is None else saved.backtest(paths, stride, **options)
+    metrics = defined(found)
     if as_json:
         print(json.dumps(metrics, ensure_ascii=False))
         return
@@ -36,19 +38,27 @@ def run_evaluate(model: str, data: str, overrides: Sequence[str], as_json: bool)
 
 
 def run_predict(
-    model: str, file: str | None, overrides: Sequence[str], out: str | None, as_json: bool, plot: str | None
+    model: str,
+    file: str | None,
+    overrides: Sequence[str],
+    wishes: Wishes,
+    out: str | None,
+    as_json: bool,
+    plot: str | None,
 ) -> None:
-    """Print a prediction a line, in the task's own way or as JSON; plot what they looked at."""
+    """Print a prediction a line, in the task's own way or as JSON; plot them."""
     if file is not None and "=" in file and not Path(file).exists():
         overrides, file = (file, *overrides), None
     data = _data_config(overrides)
     if out is not None:
         _require_new(Path(out))
     draw = None if plot is None else _Plotter(Path(plot))
-    saved = load(model)
+    saved = load(model).asked_for(wishes.horizon, _levels(wishes.levels))
     # Who types wants an answer to each line.
     typed = file in (None, "-") and sys.stdin is not None and sys.stdin.isatty()
     chunks = _predicted(saved, _items(file, data, saved), 1 if typed else _CHUNK, as_json, draw)
+    if (header := saved.task.header()) is not None and not as_json:
+        chunks = itertools.chain([[header]], chunks)
     if out is not None:
         write_text(Path(out), "".join(line + "\n" for chunk in chunks for line in chunk))
         return
@@ -58,26 +68,26 @@ def run_predict(
 
 
 class _Plotter:
-    """Draws the first prediction's alignment into `path`, the next one's into the same name with -2, -3, ..."""
+    """Draws the first prediction into `path`, the next one into the same name with -2, -3, ..."""
 
     def __init__(self, path: Path) -> None:
         _require_new(path)
-        alignments.require_drawing(path)
+        pictures.require_drawing(path)
         self._path, self._number, self._drawn = path, 0, 0
 
-    def draw(self, alignment: Alignment | None) -> None:
+    def draw(self, picture: Picture | None) -> None:
         """Draw the next one; None, as for an empty line, leaves its number out."""
         self._number += 1
-        if alignment is not None:
+        if picture is not None:
             self._drawn += 1
             name = f"{self._path.stem}-{self._number}"
-            alignments.draw(alignment, self._path if self._number == 1 else self._path.with_stem(name))
+            pictures.draw(picture, self._path if self._number == 1 else self._path.with_stem(name))
 
     def require_drawn(self) -> None:
         """Check that there was something to draw.
 
         Raises:
-            ConfigError: no prediction had an alignment.
+            ConfigError: no prediction had a picture.
         """
         if self._number and not self._drawn:
             raise ConfigError("--plot: there is nothing to draw: the model has no attention, or what it said is empty.")
@@ -102,6 +112,21 @@ def run_complete(model: str, prompt: str, samples: int, max_length: int, beam_si
     """Print the likeliest continuations, best first."""
     found = load(model).complete(prompt, beam_size=beam_size, num_best=samples, max_length=max_length)
     print(f"\n{'-' * 40}\n".join(text for text, _ in found))
+
+
+def _levels(given: str | None) -> list[float] | None:
+    """80,95 as numbers.
+
+    Raises:
+        ConfigError: something else.
+    """
+    if given is None:
+        return None
+    try:
+        levels = [float(word) for word in given.split(",")]
+    except ValueError as error:
+        raise ConfigError(f"--levels {given}: numbers with commas between are wanted, such as 80,95.") from error
+    return levels
 
 
 def _data_config(overrides: Sequence[str]) -> DataConfig:
@@ -150,14 +175,14 @@ def _stdin_lines(encoding: str) -> Iterator[str]:
 def _predicted(
     saved: SavedModel, items: Iterator[Any], size: int, as_json: bool, plot: _Plotter | None
 ) -> Iterator[list[str]]:
-    while chunk := list(islice(items, size)):
+    while chunk := list(itertools.islice(items, size)):
         lines = []
         for item, prediction in zip(chunk, saved.predictions(chunk), strict=True):
             row = saved.task.readable(prediction)
             asked = saved.task.asked(item)
             lines.append(json.dumps({**asked, **row}, ensure_ascii=False) if as_json else saved.task.line(item, row))
             if plot is not None:
-                plot.draw(saved.task.alignment(prediction))
+                plot.draw(saved.task.picture(item, prediction))
         yield lines
     if plot is not None:
         plot.require_drawn()

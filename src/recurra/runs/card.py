@@ -16,7 +16,7 @@ def model_card(config: RunConfig, task: FileTask, metrics: dict[str, Any]) -> st
 library_name: recurra
 tags: [recurrent-neural-network, {config.task.kind}]
 ---
-# {config.task.kind}: {config.model.kind}, {config.model.cell.kind}, {config.model.hidden_size} units
+# {config.task.kind}: {config.model.kind}, {_size(config.model)}
 {start}
 Trained on `{config.data.train}` with seed {config.seed}.
 
@@ -41,9 +41,12 @@ model = recurra.load("FOLDER")
 
 ## Limits
 
-The figures above hold for text like that of the named files. The vocabulary has {task.spec.input_size:,} entries,
-fitted on the training part; what it does not know becomes the unknown token.
+{task.limits()}
 """
+
+
+def _size(model: Any) -> str:
+    return f"{model.cell.kind}, {model.hidden_size} units"
 
 
 def _table(metrics: dict[str, Any]) -> str:

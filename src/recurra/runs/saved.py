@@ -21,7 +21,7 @@ from torch import nn
 
 import recurra
 from recurra.core import state as states
-from recurra.core.batch import InputKind, TaskSpec
+from recurra.core.batch import TaskSpec
 from recurra.core.config import parse
 from recurra.core.errors import ConfigError, DataError, ModelFileError, OutputError, RecurraError
 from recurra.core.files import write_folder
@@ -30,7 +30,7 @@ from recurra.decoding import SamplingConfig, SearchConfig, beam_search, sample
 from recurra.models import MODELS
 from recurra.runs.card import model_card
 from recurra.runs.config import RunConfig
-from recurra.tasks import TASKS, FileTask, LanguageModelling, StreamOptions, TextClassification
+from recurra.tasks import TASKS, Backtesting, Classifying, FileTask, LanguageModelling, StreamOptions
 from recurra.training.checkpoint import load_model_tensors, model_tensors, save_tensors
 from recurra.training.evaluation import run_over
 
@@ -64,18 +64,18 @@ class SavedModel:
         """
         return [self.task.brief(prediction) for prediction in self.predictions(items)]
 
-    def predict_proba(self, texts: Sequence[str]) -> np.ndarray:
+    def predict_proba(self, items: Sequence[Any]) -> np.ndarray:
         """(N, num_labels) probabilities, in the order of `labels`."""
-        if not isinstance(self.task, TextClassification):
+        if not isinstance(self.task, Classifying):
             raise ConfigError(f"a {self.config.task.kind} model has no classes; use predict.")
-        return np.array([prediction.probs for prediction in self.predictions(texts)]).reshape(
-            len(texts), len(self.labels)
+        return np.array([prediction.probs for prediction in self.predictions(items)]).reshape(
+            len(items), len(self.labels)
         )
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Class names; empty for a language model."""
-        return self.task.labels.names if isinstance(self.task, TextClassification) else ()
+        """Class names; empty where a task has no classes."""
+        return self.task.labels.names if isinstance(self.task, Classifying) else ()
 
     def predict_readable(self, items: Sequence[Any]) -> list[dict[str, Any]]:
         """Predictions as JSON values, with probabilities."""
@@ -84,7 +84,7 @@ class SavedModel:
     def predictions(self, items: Sequence[Any]) -> list[Any]:
         """The task's own predictions, one an item."""
         if isinstance(items, str):
-            raise DataError("predict takes a list of texts, and got one text: write predict([text]).")
+            raise DataError("predict takes a list, and got one text: write predict([text]).")
         if not len(items):
             return []
         split = self.task.encode(list(items))
@@ -96,6 +96,42 @@ class SavedModel:
                 ordered[int(position)] = row
         return ordered
 
+    def items(self, paths: str | Path | list[str], **options: Any) -> list[Any]:
+        """What the files hold, as `predict` takes it.
+
+        Args:
+            paths: a file, or a list of them.
+            options: fields of DataConfig, such as encoding.
+        """
+        return list(self.task.items(_given(paths), parse(DataConfig, options)))
+
+    def asked_for(self, horizon: int | None = None, levels: Sequence[float] | None = None) -> SavedModel:
+        """The same model with other wishes for its forecasts.
+
+        Args:
+            horizon: how many steps ahead.
+            levels: of the intervals, in per cent: 80 is the interval that holds 80 of 100 values.
+        Raises:
+            ConfigError: it makes no forecasts, or can't look so far.
+        """
+        task = self.task.asked_for(horizon, None if levels is None else tuple(levels))
+        return SavedModel(self.config, task, self.model, self.metrics)
+
+    def backtest(self, paths: str | Path | list[str], stride: int = 1, **options: Any) -> dict[str, float]:
+        """Metrics of forecasts from one origin after another, all of them after the time of training.
+
+        Args:
+            paths: a file, or a list of them.
+            stride: steps from one origin to the next.
+            options: fields of DataConfig.
+        """
+        if not isinstance(self.task, Backtesting):
+            raise ConfigError(f"a {self.config.task.kind} model makes no forecasts, so that it can't be backtested.")
+        if stride < 1:
+            raise ConfigError(f"stride is {stride}: at least 1 is wanted.")
+        split = self.task.read_backtest(_given(paths), parse(DataConfig, options), stride)
+        return self.evaluate_split(split)[0]
+
     def evaluate(self, paths: str | Path | list[str], **options: Any) -> dict[str, float]:
         """Metrics on files.
 
@@ -103,8 +139,7 @@ class SavedModel:
             paths: a file, a folder, or a list of them.
             options: fields of DataConfig, such as text_column or encoding.
         """
-        given = list(map(str, paths)) if isinstance(paths, list) else str(paths)
-        return self.evaluate_split(self.task.read(given, parse(DataConfig, options)))[0]
+        return self.evaluate_split(self.task.read(_given(paths), parse(DataConfig, options)))[0]
 
     def evaluate_items(self, items: Sequence[Any], targets: Sequence[Any] | None = None) -> dict[str, float]:
         """Metrics on items at hand.
@@ -308,12 +343,15 @@ class _Files(Mapping[str, Any]):
 
 
 def _require_sizes(spec: TaskSpec, sizes: tuple[int, int], path: Path) -> None:
-    assert spec.input_kind is InputKind.TOKENS
     if (spec.input_size, spec.output_size) != sizes:
         raise ModelFileError(
-            f"{path}: vocabulary or labels are not those of the weights ({spec.input_size} and {spec.output_size} "
-            f"entries, {sizes[0]} and {sizes[1]} wanted). {_MEND}"
+            f"{path}: vocabulary, columns or labels are not those of the weights ({spec.input_size} and "
+            f"{spec.output_size} of them, {sizes[0]} and {sizes[1]} wanted). {_MEND}"
         )
+
+
+def _given(paths: str | Path | list[str]) -> str | list[str]:
+    return list(map(str, paths)) if isinstance(paths, list) else str(paths)
 
 
 def _is_empty_folder(path: Path) -> bool:

@@ -4,8 +4,19 @@ from typing import Any
 
 from recurra.core.config import by_kind
 from recurra.tasks.answers import Answer
-from recurra.tasks.base import Alignment, FileTask, Preparation, Prepared, StreamOptions, TextItems, require_texts
+from recurra.tasks.base import (
+    Backtesting,
+    Classifying,
+    FileTask,
+    PlainItems,
+    Preparation,
+    Prepared,
+    StreamOptions,
+    TextItems,
+    require_texts,
+)
 from recurra.tasks.language_modelling import LanguageModelling, LanguageModellingConfig, documents
+from recurra.tasks.pictures import Alignment, ForecastPicture, Picture, ScorePicture
 from recurra.tasks.question_answering import QuestionAnswering, QuestionAnsweringConfig
 from recurra.tasks.story_questions import StoryAnswer, StoryQuestions, StoryQuestionsConfig
 from recurra.tasks.summarisation import Summarisation, SummarisationConfig
@@ -28,13 +39,19 @@ __all__ = [
     "TASKS",
     "Alignment",
     "Answer",
+    "Backtesting",
+    "Classifying",
     "FileTask",
+    "ForecastPicture",
     "LanguageModelling",
     "LanguageModellingConfig",
+    "Picture",
+    "PlainItems",
     "Preparation",
     "Prepared",
     "QuestionAnswering",
     "QuestionAnsweringConfig",
+    "ScorePicture",
     "StoryAnswer",
     "StoryQuestions",
     "StoryQuestionsConfig",

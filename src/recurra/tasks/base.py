@@ -6,17 +6,16 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
-import numpy as np
-
-from recurra.core.batch import BatchStream, Task
+from recurra.core.batch import BatchStream, Task, TaskSpec
 from recurra.core.config import Config
-from recurra.core.errors import DataError
-from recurra.data import DataConfig, Shard, Splits, Vocabulary, choose_columns, read_records, usable_rows
+from recurra.core.errors import ConfigError, DataError
+from recurra.data import DataConfig, Labels, Shard, Splits, Vocabulary, choose_columns, read_records, usable_rows
 from recurra.data.readers.decoding import read_lines
 from recurra.data.readers.reading import format_of
 from recurra.data.sharding import ONE_PROCESS
+from recurra.tasks.pictures import Picture
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,20 +55,6 @@ class StreamOptions:
     seed: int
     shuffle: bool
     shard: Shard = ONE_PROCESS
-
-
-class Alignment(NamedTuple):
-    """What was looked at for what, for a plot.
-
-    Attributes:
-        rows: (R,) what was said.
-        columns: (C,) what was looked at.
-        weights: (R, C), 0..1.
-    """
-
-    rows: tuple[str, ...]
-    columns: tuple[str, ...]
-    weights: np.ndarray
 
 
 class FileTask(Task, Protocol):
@@ -123,13 +108,27 @@ class FileTask(Task, Protocol):
     def line(self, item: Any, row: dict[str, Any]) -> str:
         """An item and its `readable` prediction as one line for the terminal."""
 
-    def alignment(self, prediction: Any) -> Alignment | None:
-        """What the prediction looked at, where the task knows."""
+    def header(self) -> str | None:
+        """What stands above the `line`s, such as the names of columns."""
+
+    def picture(self, item: Any, prediction: Any) -> Picture | None:
+        """What there is to draw of a prediction: what it looked at, or the series with what is ahead."""
+
+    def asked_for(self, horizon: int | None, levels: tuple[float, ...] | None) -> Self:
+        """The task, its predictions that many steps ahead, with intervals that hold `levels` per cent.
+
+        Raises:
+            ConfigError: the task looks at nothing ahead, or not so far.
+        """
+
+    def limits(self) -> str:
+        """For whom the figures hold, in a sentence or two for the model's card."""
 
     def report(self, predictions: list[Any], references: list[Any]) -> dict[str, Any]:
         """Tables for the report beside the metrics; may be empty.
 
-        `confusion` is (names, counts), `classes` figures by class and tag, `examples` rows (asked, predicted, wanted).
+        `confusion` is (names, counts), `classes` figures by class (or series) and tag, `examples` rows (asked,
+        predicted, wanted), `pictures` what there is to look at, `sentences` what a reader should be told.
         """
 
     def baselines(self, train: Any, evaluated: Any) -> dict[str, dict[str, float]]:
@@ -139,10 +138,63 @@ class FileTask(Task, Protocol):
         """JSON values by file name: all that was fitted, as it travels inside a saved model."""
 
 
-class TextItems:
-    """What holds for tasks whose item is a text; a task with other items says what differs."""
+@runtime_checkable
+class Classifying(Protocol):
+    """A task with classes, whose predictions have `probs`, (num_labels,)."""
+
+    @property
+    def labels(self) -> Labels:
+        """Class names."""
+
+
+@runtime_checkable
+class Backtesting(Protocol):
+    """A task that can be evaluated from one origin after another."""
+
+    def read_backtest(self, paths: str | list[str], data: DataConfig, stride: int) -> Any:
+        """Encode files for evaluation from every `stride`-th origin after the time of training.
+
+        Raises:
+            DataError: the files end with the training, so that no origin is left.
+        """
+
+
+class PlainItems:
+    """What holds for a task that says nothing else: no header, no picture, nothing to be asked for."""
 
     reports: ClassVar[bool] = True
+    spec: TaskSpec
+
+    def header(self) -> str | None:
+        """None."""
+        return None
+
+    def picture(self, item: Any, prediction: Any) -> Picture | None:
+        """None."""
+        return None
+
+    def asked_for(self, horizon: int | None, levels: tuple[float, ...] | None) -> Self:
+        """The task itself.
+
+        Raises:
+            ConfigError: a horizon or levels are given.
+        """
+        if horizon is not None or levels is not None:
+            raise ConfigError("a horizon and levels are for forecasts, and this model makes none.")
+        return self
+
+    def limits(self) -> str:
+        """That the texts must be alike, and what becomes of unknown words."""
+        return (
+            "The figures above hold for text like that of the named files. The vocabulary has "
+            f"{self.spec.input_size:,} entries, fitted on the training part; what it does not know becomes the "
+            "unknown token."
+        )
+
+
+class TextItems(PlainItems):
+    """What holds for tasks whose item is a text; a task with other items says what differs."""
+
     usage: ClassVar[str] = 'print(model.predict(["a text"]))'
     columns: dict[str, Any]
 
@@ -172,10 +224,6 @@ class TextItems:
         """The prediction's values, then the text, with TABs between."""
         cells = [f"{value:.4f}" if isinstance(value, float) else str(value) for value in row.values()]
         return "\t".join([*cells, *(" ".join(str(part).split()) for part in self.asked(item).values())])
-
-    def alignment(self, prediction: Any) -> Alignment | None:
-        """None."""
-        return None
 
 
 def require_texts(texts: Sequence[Any]) -> None:

@@ -33,9 +33,10 @@ from recurra.data.pairs import PairNames, TextPair, TextPairs, read_pairs
 from recurra.decoding import SearchConfig
 from recurra.losses import cross_entropy
 from recurra.metrics import Generated
-from recurra.tasks.base import Alignment, Preparation, Prepared, StreamOptions, TextItems, require_texts
+from recurra.tasks.base import Preparation, Prepared, StreamOptions, TextItems, require_texts
 from recurra.tasks.pair_coding import PairBatch, PairCoder, PairExample
 from recurra.tasks.pair_search import Found, PairSearch, row_nats
+from recurra.tasks.pictures import Alignment
 from recurra.tasks.rewarded import Rewarding, RewardMetrics
 from recurra.tasks.rewards import LikelihoodConfig, ObjectiveConfig, RewardConfig, reward_of
 
@@ -223,7 +224,7 @@ class PairTask(TextItems, ABC):
         """The text alone, in one line, so that the output is parallel to the input."""
         return " ".join(str(row[self.answer]).split())
 
-    def alignment(self, prediction: Generated) -> Alignment | None:
+    def picture(self, item: Any, prediction: Generated) -> Alignment | None:
         """The attention."""
         if prediction.attention is None:
             return None

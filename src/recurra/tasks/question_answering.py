@@ -35,7 +35,8 @@ from recurra.data.vocabulary import vocabulary_from_json
 from recurra.data.words import Lexicon
 from recurra.metrics.answers import AnswerLevel, AnswerMetrics
 from recurra.tasks.answers import Answer, AnswerChooser, answer_notes, text_of
-from recurra.tasks.base import Alignment, Preparation, Prepared, StreamOptions
+from recurra.tasks.base import PlainItems, Preparation, Prepared, StreamOptions
+from recurra.tasks.pictures import Alignment
 
 Item = tuple[str, str]
 
@@ -69,7 +70,7 @@ class QuestionAnsweringConfig(Config):
         return self
 
 
-class QuestionAnswering:
+class QuestionAnswering(PlainItems):
     """The task over fitted vocabularies."""
 
     Config: ClassVar[type[Config]] = QuestionAnsweringConfig
@@ -248,7 +249,7 @@ class QuestionAnswering:
         place = f"{row['start']}-{row['end']}" if row["answer"] else "no answer"
         return "\t".join([_flat(row["answer"]), place, f"{row['probability']:.4f}", _flat(item[0])])
 
-    def alignment(self, prediction: Answer) -> Alignment | None:
+    def picture(self, item: Any, prediction: Answer) -> Alignment | None:
         """None."""
         return None
 

@@ -46,7 +46,8 @@ from recurra.data.stories import (
 )
 from recurra.losses import cross_entropy
 from recurra.metrics import ClassificationMetrics, Classified, confusion_matrix, precision_recall_f1
-from recurra.tasks.base import Alignment, Preparation, Prepared, StreamOptions
+from recurra.tasks.base import PlainItems, Preparation, Prepared, StreamOptions
+from recurra.tasks.pictures import Alignment
 
 UNSEEN = "(not seen in training)"
 _NUM_EXAMPLES = 20
@@ -85,7 +86,7 @@ class StoryAnswer(NamedTuple):
     attention: np.ndarray
 
 
-class StoryQuestions:
+class StoryQuestions(PlainItems):
     """The task over a fitted vocabulary and answers. An item is (sentences of the story, question)."""
 
     Config: ClassVar[type[Config]] = StoryQuestionsConfig
@@ -255,7 +256,7 @@ class StoryQuestions:
             rounds.append(f"{number}: {best}")
         return "\t".join([row["answer"], f"{row['probability']:.4f}", " ".join(item[1].split()), *rounds])
 
-    def alignment(self, prediction: StoryAnswer) -> Alignment | None:
+    def picture(self, item: Any, prediction: StoryAnswer) -> Alignment | None:
         """Rounds by sentences; None of a model without rounds."""
         if not len(prediction.attention):
             return None
