@@ -1,6 +1,8 @@
 """Floor 2: raw model output and targets -> LossSum, over real positions only."""
 
 from recurra.losses.classification import HasCrossEntropy, binary_cross_entropy, cross_entropy
+from recurra.losses.distributions import Likelihood
+from recurra.losses.likelihoods import LIKELIHOODS, LikelihoodConfig, QuantileConfig
 from recurra.losses.regression import huber, mae, mse
 
 LOSSES = {
@@ -11,4 +13,16 @@ LOSSES = {
     "huber": huber,
 }
 
-__all__ = ["LOSSES", "HasCrossEntropy", "binary_cross_entropy", "cross_entropy", "huber", "mae", "mse"]
+__all__ = [
+    "LIKELIHOODS",
+    "LOSSES",
+    "HasCrossEntropy",
+    "Likelihood",
+    "LikelihoodConfig",
+    "QuantileConfig",
+    "binary_cross_entropy",
+    "cross_entropy",
+    "huber",
+    "mae",
+    "mse",
+]
