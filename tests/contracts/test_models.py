@@ -20,6 +20,7 @@ from recurra.training.checkpoint import load_model_tensors, model_tensors
 
 V, LABELS = 11, 3
 LENGTHS = (7, 2, 5, 4)
+SIZES = {"embedding_dim": 8, "hidden_size": 9}
 
 
 def harmonic(size: int) -> tuple[float, ...]:
@@ -165,6 +166,19 @@ TAGS = Family(
     lambda prediction, batch: steps_of(prediction.emissions.data, batch.inputs.words),
     lambda prediction, batch: LossSum(-prediction.log_likelihood(batch.targets).sum(), batch.inputs.words.mask.sum()),
 )
+SERIES = Family(
+    "series",
+    TaskSpec(InputKind.VECTORS, 3, LABELS, Resolution.SEQUENCE, harmonic(LABELS)),
+    lambda lengths, draw: [
+        (torch.randn(length, 3, generator=draw), number % LABELS) for number, length in enumerate(lengths)
+    ],
+    lambda rows: Batch(
+        pad([row for row, _ in rows]) if rows else Sequences(torch.zeros(0, 1, 3), torch.zeros(0, dtype=torch.int64)),
+        torch.tensor([label for _, label in rows], dtype=torch.int64),
+    ),
+    lambda prediction, batch: list(prediction),
+    lambda prediction, batch: cross_entropy(prediction, batch.targets),
+)
 CASES: list[tuple[str, Family, dict[str, Any]]] = [
     ("language-model", LANGUAGE, {}),
     ("language-model", LANGUAGE, {"tied": True, "num_layers": 2, "last_size": 8, "cell": "gru"}),
@@ -194,6 +208,12 @@ CASES: list[tuple[str, Family, dict[str, Any]]] = [
     ("story-reader", STORY, {"hops": 1, "pooling": "max"}),
     ("story-reader", STORY, {"hops": 2, "reading": "attention", "bidirectional": True}),
     ("story-reader", STORY, {"hops": 0, "reading": "attention", "num_layers": 2}),
+    ("series-classifier", SERIES, {}),
+    ("series-classifier", SERIES, {"bidirectional": False, "cell": "gru", "pooling": "last", "num_layers": 2}),
+    ("lstm-fcn", SERIES, {"convolution": {"filters": [8, 6, 8]}}),
+    ("lstm-fcn", SERIES, {"convolution": {"filters": [8], "kernel_sizes": [4]}, "bidirectional": True}),
+    ("crnn", SERIES, {"convolution": {"filters": [8, 6], "kernel_sizes": [4, 3], "strides": [1, 2]}}),
+    ("crnn", SERIES, {"convolution": {"filters": [8], "kernel_sizes": [3], "strides": [3]}, "cell": "elman"}),
 ]
 EVERY = pytest.mark.parametrize(("kind", "family", "options"), CASES, ids=lambda part: getattr(part, "name", str(part)))
 
@@ -201,7 +221,8 @@ EVERY = pytest.mark.parametrize(("kind", "family", "options"), CASES, ids=lambda
 def build(kind: str, family: Family, options: dict[str, Any], seed: int = 1) -> nn.Module:
     torch.manual_seed(seed)
     cls = MODELS[kind]
-    config = cls.Config.model_validate({"kind": kind, "embedding_dim": 8, "hidden_size": 9, **options})
+    sizes = {name: size for name, size in SIZES.items() if name in cls.Config.model_fields}
+    config = cls.Config.model_validate({"kind": kind, **sizes, **options})
     model: nn.Module = cls(config, family.spec)
     return model
 

@@ -10,6 +10,7 @@ from recurra.layers.attention import (
     GeneralAttentionConfig,
 )
 from recurra.layers.bridge import Bridge
+from recurra.layers.convolution import ConvolutionConfig, Convolutions, StepNorm
 from recurra.layers.copying import CopyScores, require_full
 from recurra.layers.crf import LinearChainCRF
 from recurra.layers.decoder import AttentiveDecoder, DecoderConfig, DecoderOutput, DecoderState
@@ -49,6 +50,8 @@ __all__ = [
     "Bridge",
     "ChunkedSoftmax",
     "ChunkedSoftmaxConfig",
+    "ConvolutionConfig",
+    "Convolutions",
     "CopyScores",
     "DecoderConfig",
     "DecoderOutput",
@@ -70,6 +73,7 @@ __all__ = [
     "SampledSoftmaxConfig",
     "SoftmaxConfig",
     "SoftmaxHead",
+    "StepNorm",
     "TagScores",
     "TokenEmbedding",
     "TokenEncoder",

@@ -3,10 +3,13 @@
 from typing import Any
 
 from recurra.core.config import by_kind
+from recurra.models.crnn import CRNN, CRNNConfig
 from recurra.models.encoder_decoder import EncoderDecoder, EncoderDecoderConfig
 from recurra.models.generative_classifier import GenerativeClassifier, GenerativeClassifierConfig
 from recurra.models.language_model import LanguageModel, LanguageModelConfig
+from recurra.models.lstm_fcn import LSTMFCN, LSTMFCNConfig
 from recurra.models.reader import Reader, ReaderConfig
+from recurra.models.series_classifier import SeriesClassifier, SeriesClassifierConfig
 from recurra.models.story_reader import StoryReader, StoryReaderConfig
 from recurra.models.tagger import Tagger, TaggerConfig
 from recurra.models.text_classifier import TextClassifier, TextClassifierConfig
@@ -19,20 +22,29 @@ MODELS: dict[str, Any] = {
     "tagger": Tagger,
     "reader": Reader,
     "story-reader": StoryReader,
+    "series-classifier": SeriesClassifier,
+    "lstm-fcn": LSTMFCN,
+    "crnn": CRNN,
 }
 ModelConfig = by_kind(model.Config for model in MODELS.values())
 
 __all__ = [
+    "CRNN",
+    "LSTMFCN",
     "MODELS",
+    "CRNNConfig",
     "EncoderDecoder",
     "EncoderDecoderConfig",
     "GenerativeClassifier",
     "GenerativeClassifierConfig",
+    "LSTMFCNConfig",
     "LanguageModel",
     "LanguageModelConfig",
     "ModelConfig",
     "Reader",
     "ReaderConfig",
+    "SeriesClassifier",
+    "SeriesClassifierConfig",
     "StoryReader",
     "StoryReaderConfig",
     "Tagger",
