@@ -11,9 +11,9 @@ BAR_PIXELS = 52
 
 STYLE = """
 :root{color-scheme:light dark;--page:#f5f6f8;--card:#fff;--ink:#1a2230;--muted:#5b6677;--line:#e2e6eb;--grid:#eceff3;
---s1:#2563eb;--s2:#d9620a;--s3:#0f8a7e;--s4:#8b3fd1;--on-heat:#fff;--soft:#f1f4f8}
+--s1:#2563eb;--s2:#d9620a;--s3:#0f8a7e;--s4:#8b3fd1;--bad:#c81e3a;--on-heat:#fff;--soft:#f1f4f8}
 @media (prefers-color-scheme:dark){:root{--page:#0e1319;--card:#161c25;--ink:#e3e8ef;--muted:#94a1b3;--line:#29323e;
---grid:#222b36;--s1:#6aa5ff;--s2:#f0955a;--s3:#41c4b4;--s4:#c08cf5;--on-heat:#0b1016;--soft:#1c2430}}
+--grid:#222b36;--s1:#6aa5ff;--s2:#f0955a;--s3:#41c4b4;--s4:#c08cf5;--bad:#ff6b81;--on-heat:#0b1016;--soft:#1c2430}}
 *{box-sizing:border-box}
 body{margin:0;background:var(--page);color:var(--ink);font:15px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,
 "Helvetica Neue","PingFang SC","Microsoft YaHei","Noto Sans CJK SC",sans-serif}
@@ -43,6 +43,10 @@ svg{display:block;width:100%;height:auto;font-family:inherit;font-variant-numeri
 .line{fill:none;stroke-width:2;stroke-linejoin:round;stroke-linecap:round}
 .line.faint{stroke-width:1;stroke-opacity:.33}
 .line.s1{stroke:var(--s1)}.line.s2{stroke:var(--s2)}.line.s3{stroke:var(--s3)}.line.s4{stroke:var(--s4)}
+.line.thin{stroke-width:1.3}.band{fill:var(--s1);fill-opacity:.16}.window{fill:var(--s2);fill-opacity:.2}
+.flag{fill:var(--bad)}.legend i.band,.legend i.window{height:10px;opacity:.25}.legend i.band{background:var(--s1)}
+.legend i.window{background:var(--s2)}.legend i.flag{background:var(--bad);width:8px;height:8px;border-radius:50%}
+.wide{display:grid;gap:14px}
 .dot{stroke:var(--card);stroke-width:1.2}
 .dot.s1{fill:var(--s1)}.dot.s2{fill:var(--s2)}.dot.s3{fill:var(--s3)}.dot.s4{fill:var(--s4)}
 .scroll{overflow-x:auto}

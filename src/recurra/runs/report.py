@@ -12,7 +12,9 @@ from recurra.core.files import write_text
 from recurra.runs.axes import Point, escape, format_number, smooth, wants_log
 from recurra.runs.charts import Series, heat_map, line_chart
 from recurra.runs.page import card, document, figure, metrics_table, muted, section, table
+from recurra.runs.series_charts import forecast_chart, score_chart
 from recurra.runs.wording import WORDS, metric_name
+from recurra.tasks import Alignment, ForecastPicture, Picture
 
 MATRIX_CLASSES = 25
 MAX_PAIRS = 20
@@ -56,6 +58,7 @@ class Report:
         per_class: metrics of each class, by label.
         samples: generated texts.
         examples: rows (what was asked, what was answered, what was wanted) of the final evaluation.
+        pictures: forecasts and scored series of the final evaluation.
         gradient_through_time: mean size of dL/dh by steps back from the loss, from 0.
         notes: sentences shown at the top (a fall-back that was taken, rows that were skipped).
         lang: language of the headings.
@@ -72,6 +75,7 @@ class Report:
     per_class: Mapping[str, Metrics] | None = None
     samples: Sequence[str] = ()
     examples: Sequence[tuple[str, str, str]] = ()
+    pictures: Sequence[Picture] = ()
     gradient_through_time: Sequence[float] | None = None
     notes: Sequence[str] = ()
     lang: Literal["en", "zh"] = "en"
@@ -89,7 +93,14 @@ def write_report(path: Path, report: Report) -> None:
 def render(report: Report) -> str:
     """The page as HTML."""
     words = WORDS[report.lang]
-    results = [_tiles(report), _results(report), _curves(report), _classes(report), _confusion(report)]
+    results = [
+        _tiles(report),
+        _results(report),
+        _pictures(report),
+        _curves(report),
+        _classes(report),
+        _confusion(report),
+    ]
     body = "".join([*results, _examples(report), _samples(report)]) or muted(words["empty"])
     header = f"<header><h1>{escape(report.title)}</h1>{_facts(report)}</header>{_notes(report)}"
     return document(report.title, words["html"], header + body + _config(report) + muted(words["footer"]))
@@ -153,9 +164,21 @@ def _curves(report: Report) -> str:
     figures.append(_figure(report, words["learning_rate"], rate))
     figures.append(_figure(report, words["gradient_norm"], norm, note=words["gradient_note"]))
     figures.append(_through_time(report))
-    figures.append(_figure(report, words["speed"], speed, words["tokens_a_second"]))
+    figures.append(_figure(report, words["speed"], speed, words["terms_a_second"]))
     content = "".join(figures)
     return section(words["curves"], f'<div class="charts">{content}</div>' if content else "")
+
+
+def _pictures(report: Report) -> str:
+    words = WORDS[report.lang]
+    figures = []
+    for picture in report.pictures:
+        if isinstance(picture, Alignment):
+            continue
+        drawn = forecast_chart(picture, words) if isinstance(picture, ForecastPicture) else score_chart(picture, words)
+        figures.append(figure(picture.name, "", *drawn, ""))
+    content = "".join(figures)
+    return section(words["pictures"], f'<div class="wide">{content}</div>' if content else "")
 
 
 def _smoothed(points: Sequence[Point], colour: int, words: Mapping[str, str]) -> list[Series]:

@@ -262,7 +262,10 @@ def _conclude(run: Run, saved: SavedModel, prepared: Prepared, progress: Progres
     saved.save(run.out / "model")
     write_json(run.out / "results.json", metrics)
     _say_results(run.say, metrics)
-    write_report(run.out / "report.html", _report(run, saved, last, tables, [*prepared.notes, *notes]))
+    sentences = [*tables.get("sentences", ()), *_verdict(saved.task.monitor, metrics)]
+    for sentence in sentences:
+        run.say(sentence)
+    write_report(run.out / "report.html", _report(run, saved, last, tables, [*sentences, *prepared.notes, *notes]))
 
 
 def _report(run: Run, saved: SavedModel, split: Any, tables: dict[str, Any], notes: list[str]) -> Report:
@@ -288,9 +291,26 @@ def _report(run: Run, saved: SavedModel, split: Any, tables: dict[str, Any], not
         per_class=tables.get("classes"),
         examples=tables.get("examples", ()),
         samples=samples,
+        pictures=tables.get("pictures", ()),
         gradient_through_time=reach,
         notes=notes,
     )
+
+
+def _verdict(monitor: tuple[str, str], metrics: dict[str, Any]) -> list[str]:
+    """A sentence that holds the monitored figure against the best baseline's, where there is one."""
+    tag, wanted = monitor
+    split = "test" if "test" in metrics else "valid"
+    own = metrics.get(split, {}).get(tag)
+    others = {name: found[tag] for name, found in metrics.get("baselines", {}).items() if tag in found}
+    if own is None or not others:
+        return []
+    sign = 1 if wanted == "min" else -1
+    best = min(others, key=lambda name: sign * others[name])
+    figures = f"{tag} {own:.4f} against {others[best]:.4f} on {split}"
+    if sign * own < sign * others[best]:
+        return [f"Better than the best baseline, {best}: {figures}."]
+    return [f"This model does NOT beat the baseline {best}: {figures}. Use the baseline, or train better."]
 
 
 def _say_results(say: Say, metrics: dict[str, Any]) -> None:
