@@ -123,8 +123,6 @@ def _marks(values: Any) -> dict[str, Any]:
 
 
 def _finish(axes: Any, title: str, named: dict[str, Any]) -> None:
-    from matplotlib import rc_context
-
     axes.set_title(title, loc="left", fontsize=11, **named)
     axes.grid(alpha=0.25, linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
@@ -134,8 +132,7 @@ def _finish(axes: Any, title: str, named: dict[str, Any]) -> None:
         locator = AutoDateLocator()
         axes.xaxis.set_major_locator(locator)
         axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
-    with rc_context({"legend.framealpha": 0.8}):
-        axes.legend(loc="upper left", fontsize=9, ncols=6)
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), fontsize=9, ncols=6, frameon=False, borderaxespad=0.2)
 
 
 def _render(figure: Any, ending: str) -> bytes:
