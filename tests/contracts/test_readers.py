@@ -28,8 +28,10 @@ CONTENT = {
         '{"question": "第三行"}]}]}]}\n'
     ),
 }
+CONTENT["ts"] = "@classLabel true 1 0\n@data\nfirst line:1\nsecond line naïve:0\n第三行:1\n"
+CONTENT["ucr"] = "1,first line\n0,second line naïve\n1,第三行\n"
 ENDINGS = {"text": "txt", "squad": "json"}
-NAMES = ("text", "question", "form", "0")
+NAMES = ("text", "question", "form", "0", "values")
 every_reader = pytest.mark.parametrize("kind", READERS)
 
 
@@ -57,7 +59,7 @@ def test_rows_with_their_places(tmp_path: Path, kind: str) -> None:
         assert [record.where for record in records] == [f"{path}: data[0].paragraphs[0].qas[{i}]" for i in range(3)]
         return
     assert texts(path)[2] == "第三行"
-    first = 2 if kind in ("csv", "tsv", "babi") else 1
+    first = {"csv": 2, "tsv": 2, "babi": 2, "ts": 3}.get(kind, 1)
     lines = [first + i * (2 if kind in ("conll", "conllu") else 1) for i in range(3)]
     assert [record.where for record in records] == [f"{path}:{line}" for line in lines]
     assert [record.id for record in records] == [str(line) for line in lines]
@@ -101,7 +103,7 @@ def test_encodings(tmp_path: Path, kind: str, encoding: str) -> None:
 @every_reader
 def test_wrong_byte_is_named(tmp_path: Path, kind: str) -> None:
     path = write(tmp_path, kind, CONTENT[kind].replace("第三行", "x").encode("latin-1"))
-    line = {"text": 2, "csv": 3, "tsv": 3, "jsonl": 2, "babi": 3, "conll": 3, "conllu": 3, "squad": 2}[kind]
+    line = {"csv": 3, "tsv": 3, "babi": 3, "conll": 3, "conllu": 3, "ts": 4}.get(kind, 2)
     column = CONTENT[kind].splitlines()[line - 1].index("ï") + 1
     with pytest.raises(DataError) as caught:
         texts(path)

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from recurra.core.config import Config
 
-Format = Literal["auto", "text", "csv", "tsv", "jsonl", "conll", "conllu", "babi", "squad"]
+Format = Literal["auto", "text", "csv", "tsv", "jsonl", "conll", "conllu", "babi", "squad", "ts", "ucr"]
 Header = Literal["auto", "yes", "no"]
 Documents = Literal["file", "line", "paragraph", "whole"]
 

@@ -18,6 +18,8 @@ from recurra.data.readers.options import ReadOptions
 from recurra.data.readers.rows import BadRow, Row, RowReader
 from recurra.data.readers.squad import looks_like_squad, read_squad
 from recurra.data.readers.text import cut_document, list_text_files, read_text_pieces, read_text_rows
+from recurra.data.readers.ts import read_ts
+from recurra.data.readers.ucr import read_ucr
 from recurra.data.records import Record, Records, TextPiece
 
 _SAMPLE_ROWS = 2000
@@ -34,6 +36,8 @@ READERS: dict[str, Callable[[Path, ReadOptions], RowReader]] = {
     "conll": read_conll,
     "conllu": read_conllu,
     "squad": read_squad,
+    "ts": read_ts,
+    "ucr": read_ucr,
 }
 _FORMATS = {
     ".csv": "csv",
@@ -43,6 +47,8 @@ _FORMATS = {
     ".ndjson": "jsonl",
     ".json": "jsonl",
     ".babi": "babi",
+    ".ts": "ts",
+    ".ucr": "ucr",
 }
 _FORMATS |= dict.fromkeys((".conll", ".bio", ".bioes", ".iob", ".iob2"), "conll") | {".conllu": "conllu"}
 
@@ -57,7 +63,7 @@ def format_of(path: Path, options: ReadOptions) -> str:
     return _FORMATS.get(suffix, "text")
 
 
-def read_records(paths: Paths, options: ReadOptions, plain: str = "text") -> Records:
+def read_records(paths: Paths, options: ReadOptions, plain: str = "text", *, id_per_row: bool = True) -> Records:
     """Read the rows of one or several files.
 
     CSV, TSV and JSONL give a record a row, SQuAD JSON a record a question. A text file gives a record a line, with the
@@ -68,6 +74,7 @@ def read_records(paths: Paths, options: ReadOptions, plain: str = "text") -> Rec
         paths: files, or folders of text files.
         options: how to read them.
         plain: the reader of files that would be read as text.
+        id_per_row: whether a column named `id` names the rows, and so must differ from row to row.
     Raises:
         DataError: a file is missing, empty, binary, wrongly encoded or malformed; names file, line, field and mend.
     """
@@ -83,7 +90,7 @@ def read_records(paths: Paths, options: ReadOptions, plain: str = "text") -> Rec
         prefix = f"{file.name}:" if len(files) > 1 else ""
         before = len(rows)
         first_fault = ""
-        for row in _check_ids(reader):
+        for row in _check_ids(reader) if id_per_row else reader.rows:
             if isinstance(row, Row):
                 rows.append(Record(f"{prefix}{row.number}", row.fields, row.where))
                 continue
