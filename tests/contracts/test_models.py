@@ -10,8 +10,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from recurra.core.batch import Batch, InputKind, LossSum, Resolution, TaskSpec
-from recurra.core.inputs import Pair, Reading, Words
+from recurra.core.batch import Batch, InputKind, LossSum, Resolution, TaskSpec, WindowSpec
+from recurra.core.inputs import Pair, Reading, Window, Words
+from recurra.core.outputs import Forecast
 from recurra.core.sequences import Sequences, pad
 from recurra.data.stories import StoryExample, collate_stories
 from recurra.losses import cross_entropy
@@ -179,6 +180,64 @@ SERIES = Family(
     lambda prediction, batch: list(prediction),
     lambda prediction, batch: cross_entropy(prediction, batch.targets),
 )
+WINDOW = WindowSpec(
+    horizon=3,
+    context_length=5,
+    target_size=2,
+    num_parameters=2,
+    past_size=1,
+    known_size=2,
+    static_size=1,
+    num_series=4,
+    periods=(2, 4),
+)
+
+
+def window_of(rows: list[tuple[Tensor, int]]) -> Batch:
+    """Rows of (length + horizon, 2 C + P + F) numbers and the series' number; every third value was not observed."""
+    spec, size = WINDOW, WINDOW.target_size
+    ahead = spec.horizon
+    history = (
+        padded([row[:-ahead] for row, _ in rows]) if rows else Sequences(torch.zeros(0, 1, 7), torch.zeros(0).long())
+    )
+    future = torch.stack([row[-ahead:] for row, _ in rows]) if rows else torch.zeros(0, ahead, 7)
+    series = torch.tensor([number for _, number in rows], dtype=torch.int64)
+    values = history.with_data(history.data[..., :size] + 3)
+    targets = future[..., :size] / 2 + 3
+    window = Window(
+        values,
+        observed=history.data[..., size : 2 * size] > -0.5,
+        past_covariates=history.data[..., 4:5],
+        past_known=history.data[..., 5:7],
+        future_known=future[..., 5:7],
+        static=series[:, None] / 4,
+        series=torch.where(series == 3, -1, series),
+        shifted=torch.cat([torch.full((len(rows), 1, size), 3.0), targets[:, :-1]], 1),
+    )
+    return Batch(window, targets)
+
+
+def spread(forecast: Forecast) -> Tensor:
+    """In the window's units: (B, H, C, K)."""
+    return forecast.shift[..., None] + forecast.scale[..., None] * forecast.parameters
+
+
+def distance(forecast: Forecast, batch: Batch) -> LossSum:
+    """Each parameter has a target of its own."""
+    apart = spread(forecast) - torch.stack([batch.targets, batch.targets + 1], -1)
+    return LossSum(apart.square().sum(), torch.tensor(float(apart.numel())))
+
+
+WINDOWS = Family(
+    "windows",
+    TaskSpec(InputKind.VECTORS, 2, 4, Resolution.HORIZON, window=WINDOW),
+    lambda lengths, draw: [
+        (torch.randn(length + WINDOW.horizon, 7, generator=draw), number) for number, length in enumerate(lengths)
+    ],
+    window_of,
+    lambda prediction, batch: list(spread(prediction)),
+    distance,
+)
 CASES: list[tuple[str, Family, dict[str, Any]]] = [
     ("language-model", LANGUAGE, {}),
     ("language-model", LANGUAGE, {"tied": True, "num_layers": 2, "last_size": 8, "cell": "gru"}),
@@ -214,6 +273,29 @@ CASES: list[tuple[str, Family, dict[str, Any]]] = [
     ("lstm-fcn", SERIES, {"convolution": {"filters": [8], "kernel_sizes": [4]}, "bidirectional": True}),
     ("crnn", SERIES, {"convolution": {"filters": [8, 6], "kernel_sizes": [4, 3], "strides": [1, 2]}}),
     ("crnn", SERIES, {"convolution": {"filters": [8], "kernel_sizes": [3], "strides": [3]}, "cell": "elman"}),
+    ("forecaster", WINDOWS, {}),
+    ("forecaster", WINDOWS, {"history": {"patch_length": 2, "series_dim": 3}, "head": "segments"}),
+    (
+        "forecaster",
+        WINDOWS,
+        {"history": {"patch_length": 3, "patch_stride": 2, "normalisation": "window"}},
+    ),
+    (
+        "forecaster",
+        WINDOWS,
+        {"history": {"carry": True, "normalisation": "running"}, "cell": "lstm", "num_layers": 2},
+    ),
+    (
+        "forecaster",
+        WINDOWS,
+        {"history": {"normalisation": "scaled-last"}, "head": {"kind": "direct", "linear": True}, "cell": "elman"},
+    ),
+    ("forecaster", WINDOWS, {"history": {"normalisation": "mean"}, "bidirectional": True}),
+    (
+        "forecaster",
+        WINDOWS,
+        {"history": {"carry": True, "normalisation": "none"}, "head": "segments", "hidden_size": 16},
+    ),
 ]
 EVERY = pytest.mark.parametrize(("kind", "family", "options"), CASES, ids=lambda part: getattr(part, "name", str(part)))
 

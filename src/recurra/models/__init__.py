@@ -5,6 +5,7 @@ from typing import Any
 from recurra.core.config import by_kind
 from recurra.models.crnn import CRNN, CRNNConfig
 from recurra.models.encoder_decoder import EncoderDecoder, EncoderDecoderConfig
+from recurra.models.forecaster import Forecaster, ForecasterConfig
 from recurra.models.generative_classifier import GenerativeClassifier, GenerativeClassifierConfig
 from recurra.models.language_model import LanguageModel, LanguageModelConfig
 from recurra.models.lstm_fcn import LSTMFCN, LSTMFCNConfig
@@ -20,6 +21,7 @@ MODELS: dict[str, Any] = {
     "generative-classifier": GenerativeClassifier,
     "encoder-decoder": EncoderDecoder,
     "tagger": Tagger,
+    "forecaster": Forecaster,
     "reader": Reader,
     "story-reader": StoryReader,
     "series-classifier": SeriesClassifier,
@@ -35,6 +37,8 @@ __all__ = [
     "CRNNConfig",
     "EncoderDecoder",
     "EncoderDecoderConfig",
+    "Forecaster",
+    "ForecasterConfig",
     "GenerativeClassifier",
     "GenerativeClassifierConfig",
     "LSTMFCNConfig",
