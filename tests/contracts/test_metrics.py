@@ -15,10 +15,13 @@ from recurra.metrics import (
     AnswerMetrics,
     ClassificationMetrics,
     Classified,
+    Forecasted,
+    ForecastMetrics,
     Generated,
     LanguageMetrics,
     MultiClassified,
     MultiLabelMetrics,
+    Outcome,
     ScoredAnswer,
     SummaryMetrics,
     Tagged,
@@ -77,6 +80,17 @@ def tagged() -> tuple[list[Any], list[Any]]:
     return [Tagged(tuple("w" * len(row)), tuple(row)) for row in tags], references
 
 
+def forecasts() -> tuple[list[Any], list[Any]]:
+    rng = np.random.default_rng(0)
+    paths = rng.random((NUM_ROWS, 20, 4, 2))
+    quantiles = np.moveaxis(np.quantile(paths, (0.1, 0.5, 0.9), axis=1), 0, -1)
+    names = rng.choice(["a", "b"], NUM_ROWS)
+    ones = np.ones(2)
+    return [Forecasted(row.mean(0), q, row) for row, q in zip(paths, quantiles, strict=True)], [
+        Outcome(str(name), rng.random((4, 2)), ones, ones, rng.random((4, 2))) for name in names
+    ]
+
+
 COLLECTORS: dict[str, tuple[Callable[[], Metrics], Callable[[], tuple[list[Any], list[Any]]]]] = {
     "classification": (lambda: ClassificationMetrics(LABELS), classified),
     "multi-label": (lambda: MultiLabelMetrics(LABELS), multi_classified),
@@ -85,6 +99,7 @@ COLLECTORS: dict[str, tuple[Callable[[], Metrics], Callable[[], tuple[list[Any],
     "answers": (AnswerMetrics, answers),
     "translation": (lambda: TranslationMetrics(lowercase=True), generated),
     "summary": (SummaryMetrics, generated),
+    "forecasts": (lambda: ForecastMetrics((0.1, 0.5, 0.9), (80,)), forecasts),
 }
 every_collector = pytest.mark.parametrize(("make", "inputs"), COLLECTORS.values(), ids=COLLECTORS)
 

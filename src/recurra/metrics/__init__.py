@@ -9,6 +9,16 @@ from recurra.metrics.classification import (
     roc_auc,
 )
 from recurra.metrics.collectors import ClassificationMetrics, Classified, MultiClassified, MultiLabelMetrics
+from recurra.metrics.forecasting import (
+    crps_of_quantiles,
+    crps_of_samples,
+    overall_weighted_average,
+    percentage_errors,
+    pinball_losses,
+    seasonal_scale,
+    symmetric_percentage_errors,
+)
+from recurra.metrics.forecasts import Forecasted, ForecastMetrics, Outcome
 from recurra.metrics.generation import (
     Generated,
     Rouge,
@@ -33,6 +43,7 @@ METRICS = {
     "answers": AnswerMetrics,
     "translation": TranslationMetrics,
     "summary": SummaryMetrics,
+    "forecasts": ForecastMetrics,
 }
 
 __all__ = [
@@ -40,10 +51,13 @@ __all__ = [
     "AnswerMetrics",
     "ClassificationMetrics",
     "Classified",
+    "ForecastMetrics",
+    "Forecasted",
     "Generated",
     "LanguageMetrics",
     "MultiClassified",
     "MultiLabelMetrics",
+    "Outcome",
     "Rouge",
     "Scheme",
     "ScoredAnswer",
@@ -60,6 +74,8 @@ __all__ = [
     "breaks",
     "confusion_matrix",
     "convert",
+    "crps_of_quantiles",
+    "crps_of_samples",
     "detect_scheme",
     "expected_calibration_error",
     "hamming_loss",
@@ -67,14 +83,19 @@ __all__ = [
     "micro_f1",
     "multilabel_scores",
     "normalise_answer",
+    "overall_weighted_average",
+    "percentage_errors",
     "perplexity",
+    "pinball_losses",
     "precision_recall_f1",
     "require_sacrebleu",
     "roc_auc",
     "rouge",
     "rouge_l",
+    "seasonal_scale",
     "sentence_bleu",
     "spans_of",
     "subset_accuracy",
+    "symmetric_percentage_errors",
     "tags_of",
 ]
