@@ -1,12 +1,14 @@
-"""Floor 2: strong cheap models, in NumPy alone; every report sets its figures beside theirs."""
+"""Floor 2: strong cheap models, in NumPy alone (exponential smoothing aside); every report sets its figures beside theirs."""
 
 from recurra.baselines.classification import classification_baselines
+from recurra.baselines.forecasting import FORECAST_BASELINES, fitted_baselines
 from recurra.baselines.generation import Extraction, Retrieval, TfIdf
 from recurra.baselines.linear import LogisticRegression, MultiLabelLogisticRegression
 from recurra.baselines.naive_bayes import MultiLabelNaiveBayes, MultinomialNaiveBayes, majority
 from recurra.baselines.ngram import NGramModel, strongest_ngram
 
 __all__ = [
+    "FORECAST_BASELINES",
     "Extraction",
     "LogisticRegression",
     "MultiLabelLogisticRegression",
@@ -16,6 +18,7 @@ __all__ = [
     "Retrieval",
     "TfIdf",
     "classification_baselines",
+    "fitted_baselines",
     "majority",
     "strongest_ngram",
 ]
