@@ -1,4 +1,4 @@
-"""Floor 2: strong cheap models in NumPy (one of them through statsmodels); every report sets its figures beside theirs."""
+"""Floor 2: strong cheap models in NumPy (one through statsmodels); every report sets its figures beside theirs."""
 
 from recurra.baselines.classification import classification_baselines
 from recurra.baselines.forecasting import FORECAST_BASELINES, fitted_baselines
