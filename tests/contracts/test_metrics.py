@@ -22,6 +22,7 @@ from recurra.metrics import (
     MultiClassified,
     MultiLabelMetrics,
     Outcome,
+    RegressionMetrics,
     ScoredAnswer,
     SummaryMetrics,
     Tagged,
@@ -91,6 +92,11 @@ def forecasts() -> tuple[list[Any], list[Any]]:
     ]
 
 
+def numbers() -> tuple[list[Any], list[Any]]:
+    rng = np.random.default_rng(0)
+    return list(rng.random((NUM_ROWS, 2))), list(rng.random((NUM_ROWS, 2)))
+
+
 COLLECTORS: dict[str, tuple[Callable[[], Metrics], Callable[[], tuple[list[Any], list[Any]]]]] = {
     "classification": (lambda: ClassificationMetrics(LABELS), classified),
     "multi-label": (lambda: MultiLabelMetrics(LABELS), multi_classified),
@@ -99,6 +105,7 @@ COLLECTORS: dict[str, tuple[Callable[[], Metrics], Callable[[], tuple[list[Any],
     "answers": (AnswerMetrics, answers),
     "translation": (lambda: TranslationMetrics(lowercase=True), generated),
     "summary": (SummaryMetrics, generated),
+    "regression": (lambda: RegressionMetrics(("height", "weight")), numbers),
     "forecasts": (lambda: ForecastMetrics((0.1, 0.5, 0.9), (80,)), forecasts),
 }
 every_collector = pytest.mark.parametrize(("make", "inputs"), COLLECTORS.values(), ids=COLLECTORS)

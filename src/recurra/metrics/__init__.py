@@ -32,6 +32,7 @@ from recurra.metrics.generation import (
 )
 from recurra.metrics.language import LanguageMetrics, bits_per_character, perplexity
 from recurra.metrics.multilabel import hamming_loss, micro_f1, multilabel_scores, subset_accuracy
+from recurra.metrics.regression import RegressionMetrics, mean_absolute_error, r_squared, root_mean_squared_error
 from recurra.metrics.schemes import Scheme, Span, breaks, convert, detect_scheme, spans_of, tags_of
 from recurra.metrics.tagging import Tagged, TaggedSpan, TagMetrics
 
@@ -43,6 +44,7 @@ METRICS = {
     "answers": AnswerMetrics,
     "translation": TranslationMetrics,
     "summary": SummaryMetrics,
+    "regression": RegressionMetrics,
     "forecasts": ForecastMetrics,
 }
 
@@ -58,6 +60,7 @@ __all__ = [
     "MultiClassified",
     "MultiLabelMetrics",
     "Outcome",
+    "RegressionMetrics",
     "Rouge",
     "Scheme",
     "ScoredAnswer",
@@ -80,6 +83,7 @@ __all__ = [
     "expected_calibration_error",
     "hamming_loss",
     "longest_common_subsequence",
+    "mean_absolute_error",
     "micro_f1",
     "multilabel_scores",
     "normalise_answer",
@@ -88,8 +92,10 @@ __all__ = [
     "perplexity",
     "pinball_losses",
     "precision_recall_f1",
+    "r_squared",
     "require_sacrebleu",
     "roc_auc",
+    "root_mean_squared_error",
     "rouge",
     "rouge_l",
     "seasonal_scale",
