@@ -27,6 +27,20 @@ class Example(NamedTuple):
     id: str
 
 
+class SeriesExample(NamedTuple):
+    """One encoded series of vectors.
+
+    Attributes:
+        steps: (T, F) float32.
+        target: a class index, or a list of numbers.
+        id: the series'.
+    """
+
+    steps: np.ndarray
+    target: int | Sequence[float] | np.ndarray
+    id: str
+
+
 def collate_tokens(examples: Sequence[Example]) -> Batch:
     """Pad token sequences into one batch with a target a row.
 
@@ -41,6 +55,31 @@ def collate_tokens(examples: Sequence[Example]) -> Batch:
         stack_targets([example.target for example in examples]),
         tuple(example.id for example in examples),
     )
+
+
+def collate_series(examples: Sequence[SeriesExample]) -> Batch:
+    """Pad series of vectors into one batch with a target a row.
+
+    Returns:
+        inputs.data (B, T, F) float32, T >= 1, padded by 0; inputs.lengths None where no row is padded; targets as
+        `collate_tokens`.
+    """
+    return Batch(
+        pad_steps([example.steps for example in examples]),
+        stack_targets([example.target for example in examples]),
+        tuple(example.id for example in examples),
+    )
+
+
+def pad_steps(rows: Sequence[np.ndarray]) -> Sequences:
+    """Pad rows of vectors (T_i, F) with zeros; at least one row, and at least one step wide."""
+    lengths = np.fromiter((len(row) for row in rows), dtype=np.int64, count=len(rows))
+    width = max(1, int(lengths.max()))
+    if int(lengths.min()) == width:
+        return Sequences(torch.from_numpy(np.stack(rows).astype(np.float32, copy=False)))
+    data = np.zeros((len(rows), width, rows[0].shape[1]), dtype=np.float32)
+    data[np.arange(width)[None, :] < lengths[:, None]] = np.concatenate(rows)
+    return Sequences(torch.from_numpy(data), torch.from_numpy(lengths))
 
 
 def pad_tokens(rows: Sequence[Sequence[int] | np.ndarray]) -> Sequences:

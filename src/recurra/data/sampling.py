@@ -16,6 +16,9 @@ from recurra.data.sharding import ONE_PROCESS, Shard
 Augment = Callable[[Any, int, int], Any]
 """(example, epoch, index of the example) -> changed example; must depend on nothing else."""
 
+Length = Callable[[Any], int]
+"""How long an example is."""
+
 _WINDOW = 50
 """Batches whose examples are sorted by length together: enough for little padding, few enough to stay shuffled."""
 
@@ -28,13 +31,14 @@ class BucketedBatches:
     sorted by length, longest first; `last_indices` tells which examples the last batch held.
 
     Args:
-        examples: the encoded split: `Example`s, or others whose `tokens` tell their length.
+        examples: the encoded split.
         batch_size: rows of a global batch; the last batch of an epoch may have fewer.
         collate: rows -> batch.
         seed: of the shuffling.
         shuffle: True for training, False for evaluation.
         augment: changes an example each time it is drawn, or None.
         shard: which rows of each global batch this process takes.
+        length: of an example; by default how many `tokens` it has.
     Raises:
         DataError: no examples.
         ConfigError: a batch size below 1, or below the number of processes.
@@ -52,6 +56,7 @@ class BucketedBatches:
         shuffle: bool = True,
         augment: Augment | None = None,
         shard: Shard = ONE_PROCESS,
+        length: Length = lambda example: len(example.tokens),
     ) -> None:
         if not len(examples):
             raise DataError("no examples to make batches of: is the file, or the part of it that is used, empty?")
@@ -64,7 +69,7 @@ class BucketedBatches:
         self._augment = augment
         self._shard = shard
         self._setting = {"examples": len(examples), "batch_size": batch_size, "seed": seed, "shuffle": shuffle}
-        self._lengths = np.fromiter((len(example.tokens) for example in examples), np.int64, len(examples))
+        self._lengths = np.fromiter(map(length, examples), np.int64, len(examples))
         self._epoch = 0
         self._batch = 0
         self._plan: list[np.ndarray] | None = None
