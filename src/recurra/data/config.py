@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field, model_validator
 
 from recurra.data.readers.options import ReadOptions
+from recurra.data.series_options import SeriesConfig
 
 
 class DataConfig(ReadOptions):
@@ -20,6 +21,8 @@ class DataConfig(ReadOptions):
     label_column: str | int | None = Field(None, description="column of the label, by name or number; none: guessed")
     valid_fraction: float = Field(0.1, ge=0, lt=1, description="part of train held out where no valid files are given")
     test_fraction: float = Field(0.0, ge=0, lt=1, description="part of train held out where no test files are given")
+
+    series: SeriesConfig = Field(SeriesConfig(), description="how a file becomes time series")
 
     @model_validator(mode="after")
     def _leaves_something_to_train_on(self) -> DataConfig:

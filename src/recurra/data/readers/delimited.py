@@ -43,9 +43,9 @@ class _OpenQuoteError(Exception):
 def read_csv(path: Path, options: ReadOptions) -> RowReader:
     """Rows of comma-separated values (or semicolons or tabs, where the first lines hold those and no commas)."""
     lines, sample = _with_sample(read_lines(path, options.encoding))
-    delimiter = _guess_delimiter(sample[:10])
+    delimiter = guess_delimiter(sample[:10])
     notes = [] if delimiter == "," else [f"{path}: columns are separated by {delimiter!r}, not by commas."]
-    return _read_table(path, _cut_rows(path, lines, delimiter, quoted=True), options, notes)
+    return _read_table(path, cut_rows(path, lines, delimiter, quoted=True), options, notes)
 
 
 def read_tsv(path: Path, options: ReadOptions) -> RowReader:
@@ -53,7 +53,7 @@ def read_tsv(path: Path, options: ReadOptions) -> RowReader:
     lines, sample = _with_sample(read_lines(path, options.encoding))
     quoted = _is_quoted([line.split("\t") for line in sample])
     notes = [f'{path}: fields are quoted with ", as in CSV; the quotes are taken off.'] if quoted else []
-    return _read_table(path, _cut_rows(path, lines, "\t", quoted), options, notes)
+    return _read_table(path, cut_rows(path, lines, "\t", quoted), options, notes)
 
 
 def _with_sample(lines: Iterator[str]) -> tuple[Iterator[str], list[str]]:
@@ -62,7 +62,7 @@ def _with_sample(lines: Iterator[str]) -> tuple[Iterator[str], list[str]]:
     return itertools.chain(first, lines), [line for line in first if line.strip()]
 
 
-def _guess_delimiter(lines: Sequence[str]) -> str:
+def guess_delimiter(lines: Sequence[str]) -> str:
     """A comma, unless some lines have none and all have the same number of semicolons or tabs."""
     if not all("," in line for line in lines):
         for mark in ";\t":
@@ -133,7 +133,7 @@ def _make_rows(path: Path, rows: Iterator[_Cells | BadRow], columns: list[str]) 
             yield Row(fields, str(row.line), f"{path}:{row.line}")
 
 
-def _cut_rows(path: Path, lines: Iterator[str], delimiter: str, quoted: bool) -> Iterator[_Cells | BadRow]:
+def cut_rows(path: Path, lines: Iterator[str], delimiter: str, quoted: bool) -> Iterator[_Cells | BadRow]:
     """The rows as cells. A row that is not to be understood is bad, and the next line is another; an open quote or an
     over-long cell means that nothing more is to be understood."""
     numbered = enumerate(lines, start=1)
