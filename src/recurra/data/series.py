@@ -10,13 +10,14 @@ import numpy as np
 
 from recurra.core.errors import DataError
 from recurra.data.config import DataConfig
+from recurra.data.frames import Table, table_of
 from recurra.data.readers.decoding import require_file
 from recurra.data.readers.options import ReadOptions
 from recurra.data.series_columns import SeriesColumns, choose_series_columns
 from recurra.data.series_grid import settle
 from recurra.data.series_options import SeriesConfig
 from recurra.data.series_types import Series, SeriesSet, joined
-from recurra.data.tables import Table, header_of, read_cells, read_table, table_of
+from recurra.data.tables import header_of, read_cells, read_table
 
 _ENDINGS = (".csv", ".tsv", ".tab", ".txt", ".jsonl", ".ndjson", ".json", ".parquet", ".pq")
 

@@ -9,9 +9,9 @@ from typing import Literal
 import numpy as np
 
 from recurra.core.errors import DataError
+from recurra.data.frames import Table
 from recurra.data.series_options import SeriesConfig
 from recurra.data.stamp_texts import StampFault, looks_like_stamps, parse_stamps
-from recurra.data.tables import Table
 
 _STAMP_NAMES = (
     "ds", "date", "datetime", "timestamp", "time", "stamp", "date_time", "day", "month", "year", "week", "hour",
@@ -155,7 +155,8 @@ def _holds_numbers_of_steps(table: Table, name: str) -> bool:
 def _find_id(
     table: Table, config: SeriesConfig, stamps: np.ndarray | None, taken: set[str | None], notes: list[str]
 ) -> str | None:
-    repeated = stamps is not None and len(np.unique(stamps)) < len(stamps)
+    rising = stamps is None or bool((stamps[1:] > stamps[:-1]).all())
+    repeated = not rising and stamps is not None and len(np.unique(stamps)) < len(stamps)
     free = [name for name in table.columns if name not in taken]
     by_name = {name.strip().lower(): name for name in reversed(free)}
     usual = [by_name[name] for name in _ID_NAMES if name in by_name]
