@@ -131,7 +131,8 @@ def trained(jobs: Path, call: Callable[..., Any], monkeypatch: pytest.MonkeyPatc
 
 
 def test_every_task_has_a_job() -> None:
-    assert set(JOBS) == set(TASKS) - {"language-modelling", "text-classification"}
+    on_series = {"series-classification", "series-regression", "forecasting", "anomaly-detection"}
+    assert set(JOBS) == set(TASKS) - {"language-modelling", "text-classification"} - on_series
 
 
 @EVERY

@@ -25,6 +25,8 @@ MODELS_OF_TASK = {
     "summarisation": ("encoder-decoder",),
     "question-answering": ("reader",),
     "story-questions": ("story-reader",),
+    "series-classification": ("series-classifier", "lstm-fcn", "crnn"),
+    "series-regression": ("series-classifier", "lstm-fcn", "crnn"),
 }
 
 

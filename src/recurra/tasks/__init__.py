@@ -18,6 +18,8 @@ from recurra.tasks.base import (
 from recurra.tasks.language_modelling import LanguageModelling, LanguageModellingConfig, documents
 from recurra.tasks.pictures import Alignment, ForecastPicture, Picture, ScorePicture
 from recurra.tasks.question_answering import QuestionAnswering, QuestionAnsweringConfig
+from recurra.tasks.series_classification import SeriesClassification, SeriesClassificationConfig
+from recurra.tasks.series_regression import SeriesRegression, SeriesRegressionConfig
 from recurra.tasks.story_questions import StoryAnswer, StoryQuestions, StoryQuestionsConfig
 from recurra.tasks.summarisation import Summarisation, SummarisationConfig
 from recurra.tasks.tagging import Tagging, TaggingConfig
@@ -32,6 +34,8 @@ TASKS: dict[str, Any] = {
     "summarisation": Summarisation,
     "story-questions": StoryQuestions,
     "tagging": Tagging,
+    "series-classification": SeriesClassification,
+    "series-regression": SeriesRegression,
 }
 TaskConfig = by_kind(task.Config for task in TASKS.values())
 
@@ -52,6 +56,10 @@ __all__ = [
     "QuestionAnswering",
     "QuestionAnsweringConfig",
     "ScorePicture",
+    "SeriesClassification",
+    "SeriesClassificationConfig",
+    "SeriesRegression",
+    "SeriesRegressionConfig",
     "StoryAnswer",
     "StoryQuestions",
     "StoryQuestionsConfig",
