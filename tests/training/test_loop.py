@@ -183,6 +183,18 @@ def test_another_monitor_chooses_others(
     assert progress.tag == ("nats" if monitor == "auto" else monitor)
 
 
+def test_the_weights_of_the_end_can_be_kept(make_job: MakeJob, scripted: Callable[..., Scripted]) -> None:
+    job = make_job(task=scripted(nats=[3.0, 1.0, 2.0]), training={"epochs": 3, "monitor": "last"})
+    history: list[dict[str, Tensor]] = []
+    loop = Loop(job)
+    real = loop._keep_best
+    loop._keep_best = lambda found: (history.append(weights(job.model)), real(found))[1]  # type: ignore[method-assign]
+    progress = loop.run()
+    assert (progress.best_update, progress.best_value, progress.tag) == (3 * BATCHES, 2.0, "nats")
+    torch.testing.assert_close(weights(job.model), history[-1], rtol=0, atol=0)
+    assert progress.history == [3.0, 1.0, 2.0]
+
+
 def test_a_wrong_monitor_is_told_of_before_the_training(make_job: MakeJob) -> None:
     job = make_job(training={"monitor": "perplexitty"})
     job = spied(job, lambda *_: pytest.fail("it trained"))

@@ -20,7 +20,10 @@ class TrainingConfig(Config):
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
     strategy: Literal["ddp", "fsdp"] = Field("ddp", description="how several processes share the model")
     evaluate_every: int = Field(0, ge=0, description="updates between evaluations; 0 means each epoch")
-    monitor: str = Field("auto", description="metric that chooses the best checkpoint; auto is the task's own")
+    monitor: str = Field(
+        "auto",
+        description="metric that chooses the weights to keep; auto is the task's own, last keeps those of the end",
+    )
     patience: int = Field(0, ge=0, description="stop after so many evaluations without a new best; 0 is off")
     checkpoint_seconds: float = Field(60.0, gt=0, description="longest time between checkpoints")
     tensorboard: Literal["auto", "always", "never"] = Field("auto", description="event files; auto means if installed")

@@ -15,6 +15,8 @@ from recurra.training.distributed import World
 from recurra.training.optimizer import ASGDConfig, BaseOptimizerConfig
 from recurra.training.schedule import BaseScheduleConfig, PlateauConfig
 
+NO_METRIC = ("auto", "last")
+"""Values of `training.monitor` that name no metric."""
 LESS_IS_BETTER = ("nats", "perplexity", "bpc", "ece", "hamming_loss")
 
 
@@ -72,7 +74,7 @@ def monitor_of(job: Job) -> tuple[str, bool]:
     """The tag of the metric that chooses the best weights, and whether less of it is better."""
     tag, mode = job.task.monitor
     chosen = job.training.monitor
-    return (tag, mode == "min") if chosen == "auto" else (chosen, chosen in LESS_IS_BETTER)
+    return (tag, mode == "min") if chosen in NO_METRIC else (chosen, chosen in LESS_IS_BETTER)
 
 
 def require_validation(job: Job) -> None:
@@ -83,7 +85,7 @@ def require_validation(job: Job) -> None:
     """
     training = job.training
     waiting = {
-        "training.monitor": training.monitor != "auto",
+        "training.monitor": training.monitor not in NO_METRIC,
         "training.patience": training.patience > 0,
         "training.evaluate_every": training.evaluate_every > 0,
         "schedule.kind=plateau": isinstance(job.schedule, PlateauConfig),

@@ -39,7 +39,7 @@ from recurra.training.diagnostics import (
 from recurra.training.distributed import share, unwrap
 from recurra.training.evaluation import defined, evaluate, run_over
 from recurra.training.interrupt import Interrupt, InterruptedRun
-from recurra.training.job import Job, Progress, monitor_of, require_validation
+from recurra.training.job import NO_METRIC, Job, Progress, monitor_of, require_validation
 from recurra.training.logs import MetricsLog, ProgressBar, open_tensorboard
 from recurra.training.optimizer import ASGDConfig
 from recurra.training.schedule import Schedule
@@ -94,7 +94,7 @@ class Loop:
         checkpoint = self._restore() if self.job.resume else None
         start = self.progress.update
         self._clock = (time.perf_counter() - self.progress.seconds, time.process_time() - self.progress.core_seconds)
-        if self.job.training.monitor != "auto":
+        if self.job.training.monitor not in NO_METRIC:
             self._try_monitor()
         self._open_logs(None if checkpoint is None else start)
         show = not self.job.quiet and self.world.is_main
@@ -228,7 +228,7 @@ class Loop:
             found = defined(found)
             best = self.progress.best_value
             improved = best is None or (value < best if self.less_is_better else value > best)
-            if improved:
+            if improved or self.job.training.monitor == "last":
                 self.progress.best_value, self.progress.best_update = value, self.progress.update
                 self._keep_best(found)
                 self.bar.best(self.tag, value)
