@@ -92,6 +92,8 @@ class ForecastMetrics:
         if first.samples is not None:
             paths = np.stack([p.samples for p, _ in pairs], axis=1).astype(np.float64)
             terms["crps"] = crps_of_samples(paths, truth)
+        if "crps" in terms:
+            terms["crps_scaled"] = terms["crps"] / np.stack([o.spread for _, o in pairs])[:, None]
         for name, values in terms.items():
             self._add(name, values)
 
@@ -99,7 +101,7 @@ class ForecastMetrics:
         """Figures over all values.
 
         `mae`, `rmse`, `mse`, `mape`, `smape`, `mase`, `mae_scaled` and `mse_scaled` (in standard deviations of the
-        training part); with quantiles `quantile_loss` (mean pinball loss), `crps`, `wql` (CRPS relative to the size of
+        training part); with quantiles `quantile_loss` (mean pinball loss), `crps`, `crps_scaled`, `wql` (CRPS relative to the size of
         what came, which makes series of different units one) and `coverage_80`, ...; `owa` where Naive2 came along.
         """
         totals = {name: np.concatenate(rows).sum(axis=0) for name, rows in self._rows.items()}

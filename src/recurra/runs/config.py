@@ -25,6 +25,7 @@ MODELS_OF_TASK = {
     "summarisation": ("encoder-decoder",),
     "question-answering": ("reader",),
     "story-questions": ("story-reader",),
+    "forecasting": ("forecaster", "forecast-decoder", "autoregressive-forecaster"),
     "series-classification": ("series-classifier", "lstm-fcn", "crnn"),
     "series-regression": ("series-classifier", "lstm-fcn", "crnn"),
 }

@@ -25,7 +25,7 @@ from recurra.runs.gradients import gradient_through_time
 from recurra.runs.report import Confusion, Report, write_report
 from recurra.runs.saved import SavedModel
 from recurra.runs.start import Start, load_start
-from recurra.tasks import TASKS, LanguageModelling, Preparation, Prepared, StreamOptions, documents
+from recurra.tasks import TASKS, Calibrating, LanguageModelling, Preparation, Prepared, StreamOptions, documents
 from recurra.training import Job, Loop, Progress, World, read_metrics, start_world, stop_world
 from recurra.training.checkpoint import (
     checkpoint_path,
@@ -246,6 +246,8 @@ def _conclude(run: Run, saved: SavedModel, prepared: Prepared, progress: Progres
             found, predictions, references = saved.evaluate_split(split)
             metrics[name] = defined(found)
             tables, last = prepared.task.report(predictions, references), split
+            if name == "valid" and isinstance(prepared.task, Calibrating):
+                prepared.task.calibrate(predictions, references)
     if last is not None:
         began = time.process_time()
         baselines = prepared.task.baselines(prepared.splits.train, last)

@@ -6,6 +6,7 @@ from recurra.core.config import by_kind
 from recurra.tasks.answers import Answer
 from recurra.tasks.base import (
     Backtesting,
+    Calibrating,
     Classifying,
     FileTask,
     PlainItems,
@@ -15,6 +16,9 @@ from recurra.tasks.base import (
     TextItems,
     require_texts,
 )
+from recurra.tasks.forecast_options import ForecastingConfig
+from recurra.tasks.forecast_results import ForecastResult
+from recurra.tasks.forecasting import Forecasting
 from recurra.tasks.language_modelling import LanguageModelling, LanguageModellingConfig, documents
 from recurra.tasks.pictures import Alignment, ForecastPicture, Picture, ScorePicture
 from recurra.tasks.question_answering import QuestionAnswering, QuestionAnsweringConfig
@@ -34,6 +38,7 @@ TASKS: dict[str, Any] = {
     "summarisation": Summarisation,
     "story-questions": StoryQuestions,
     "tagging": Tagging,
+    "forecasting": Forecasting,
     "series-classification": SeriesClassification,
     "series-regression": SeriesRegression,
 }
@@ -44,9 +49,13 @@ __all__ = [
     "Alignment",
     "Answer",
     "Backtesting",
+    "Calibrating",
     "Classifying",
     "FileTask",
     "ForecastPicture",
+    "ForecastResult",
+    "Forecasting",
+    "ForecastingConfig",
     "LanguageModelling",
     "LanguageModellingConfig",
     "Picture",

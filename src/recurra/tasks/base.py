@@ -159,6 +159,14 @@ class Backtesting(Protocol):
         """
 
 
+@runtime_checkable
+class Calibrating(Protocol):
+    """A task that learns something from how the trained model does on the validation part."""
+
+    def calibrate(self, predictions: list[Any], references: list[Any]) -> None:
+        """Called once, after the training and before the test: thresholds, or the width of intervals."""
+
+
 class PlainItems:
     """What holds for a task that says nothing else: no header, no picture, nothing to be asked for."""
 

@@ -1,0 +1,323 @@
+"""Forecasting: the steps ahead of series, with intervals.
+
+Worked example: hourly values ..., 20, 22 (mean 18 and spread 4 in training) become the history ..., 0.5, 1.0; the
+targets 21, 19 become 0.75, 0.25. The model gives parameters for each step ahead, the likelihood says what they cost:
+the quantile 0.9 at 1.2 for the first step stands for 18 + 4 * 1.2 = 22.8. Windows are cut at origins: what lies before
+is history, what lies after is the target, and no window of the training part looks beyond its end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from copy import copy
+from dataclasses import replace
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+import torch
+
+from recurra.core.batch import Batch, InputKind, LossSum, ModelOutput, Resolution, TaskSpec, WindowSpec
+from recurra.core.config import Config
+from recurra.core.errors import ConfigError
+from recurra.core.outputs import Forecast
+from recurra.data import DataConfig, Series, read_series
+from recurra.losses.masking import at_least_float32
+from recurra.metrics import ForecastMetrics
+from recurra.metrics.forecasts import ends
+from recurra.tasks.base import Preparation, Prepared, StreamOptions
+from recurra.tasks.forecast_fit import ForecastFit
+from recurra.tasks.forecast_options import ForecastingConfig
+from recurra.tasks.forecast_paths import forecast_ahead
+from recurra.tasks.forecast_preparing import ForecastReader, prepare
+from recurra.tasks.forecast_report import baselines, report
+from recurra.tasks.forecast_residuals import fit_residuals, residual_quantiles
+from recurra.tasks.forecast_results import ForecastResult, ForecastTruth, picture_of
+from recurra.tasks.forecast_windows import ForecastBatch, ForecastSplit, ForecastStream
+from recurra.tasks.pictures import ForecastPicture
+from recurra.tasks.series_items import SeriesItems
+
+_DECILES = tuple(place / 10 for place in range(1, 10))
+_QUICK_PATHS = 20
+_SEED = 0
+
+
+class Forecasting(SeriesItems):
+    """The task over fitted scales.
+
+    Args:
+        config: the options.
+        fit: what was fitted on the training part.
+    """
+
+    Config: ClassVar[type[Config]] = ForecastingConfig
+    usage: ClassVar[str] = (
+        'print(model.asked_for(horizon=24, levels=(80, 95)).predict_readable(model.items("FILE.csv")))'
+    )
+
+    def __init__(self, config: ForecastingConfig, fit: ForecastFit) -> None:
+        self.config, self.fit = config, fit
+        self.likelihood = config.likelihood.build()
+        self.reader = ForecastReader(config, fit)
+        self.horizon, self.levels = config.horizon, tuple(config.levels)
+        size = len(fit.targets) if config.channels == "joint" else 1
+        calendar = fit.dated(np.zeros(1, "datetime64[s]")).shape[1] if fit.calendar else 0
+        window = WindowSpec(
+            horizon=config.horizon,
+            context_length=config.context_length,
+            target_size=size,
+            num_parameters=self.likelihood.num_parameters,
+            past_size=len(fit.past),
+            known_size=len(fit.known) + calendar,
+            static_size=len(fit.static),
+            num_series=len(fit.scales),
+            periods=fit.periods,
+        )
+        self.spec = TaskSpec(
+            input_kind=InputKind.VECTORS,
+            input_size=size,
+            output_size=size * window.num_parameters,
+            resolution=Resolution.HORIZON,
+            window=window,
+        )
+
+    @property
+    def monitor(self) -> tuple[str, Literal["min", "max"]]:
+        """What the likelihood is after, in training spreads, so that series of large numbers do not outweigh others."""
+        kind = self.config.likelihood.kind
+        if kind == "mse":
+            return "mse_scaled", "min"
+        return ("mae_scaled", "min") if kind in ("mae", "huber") else ("crps_scaled", "min")
+
+    @classmethod
+    def prepare(cls, config: ForecastingConfig, given: Preparation) -> Prepared:
+        """Read the series, part them in the order of time, fit scales on the training part."""
+        fit, splits, notes = prepare(config, given.data, None if given.fitted is None else given.fitted.fit)
+        return Prepared(task=cls(config, fit), splits=splits, notes=notes)
+
+    @classmethod
+    def from_files(cls, config: ForecastingConfig, files: Mapping[str, Any]) -> Forecasting:
+        """The task of a saved model."""
+        return cls(config, ForecastFit.from_json(files["series.json"]))
+
+    def files(self) -> dict[str, Any]:
+        """Names, scales and ends of the series."""
+        return {"series.json": self.fit.to_json()}
+
+    def stream(self, split: ForecastSplit, options: StreamOptions) -> ForecastStream:
+        """Batches of windows."""
+        return split.stream(options)
+
+    # ---- from files and items ----
+    def reading(self, data: DataConfig) -> DataConfig:
+        """Files are read as those of the training were, where `data` says nothing else."""
+        return self.reader.reading(data)
+
+    def items(self, paths: str | list[str], data: DataConfig) -> Iterator[Series]:
+        """The series of files; each column by itself where channels are independent."""
+        return iter(self.reader.channels(read_series(paths, self.reading(data))))
+
+    def read(self, paths: str | list[str], data: DataConfig) -> ForecastSplit:
+        """The last `horizon` steps of each series as what came, the steps before as history."""
+        return self.reader.ending(read_series(paths, self.reading(data)), self.horizon)
+
+    def read_backtest(self, paths: str | list[str], data: DataConfig, stride: int) -> ForecastSplit:
+        """Every `stride`-th origin after the time of training and validation."""
+        return self.reader.rolling(read_series(paths, self.reading(data)), self.horizon, stride)
+
+    def encode(self, items: list[Any]) -> ForecastSplit:
+        """Series that end where the forecast starts: `Series`, or arrays (T,) or (T, C)."""
+        return self.reader.asked(items, self.horizon)
+
+    def encode_labelled(self, items: list[Any], targets: list[Any]) -> ForecastSplit:
+        """Series, and what came after each: arrays (H,) or (H, C)."""
+        return self.reader.labelled(items, targets, self.horizon)
+
+    def asked_for(self, horizon: int | None, levels: tuple[float, ...] | None) -> Self:
+        """The task with another horizon and other intervals."""
+        if horizon is not None and horizon < 1:
+            raise ConfigError(f"a horizon of {horizon} steps: at least 1 is wanted.")
+        for level in levels or ():
+            if not 0 < level < 100:
+                raise ConfigError(f"an interval of {level:g} per cent: more than 0 and less than 100 is wanted.")
+        if levels and not self.has_intervals:
+            raise ConfigError(
+                "this model forecasts points and was not compared with a validation part, so that it knows no "
+                "intervals. "
+                "Train it with task.likelihood=quantile, normal or student-t, or with data.valid_fraction above 0."
+            )
+        other = copy(self)
+        other.horizon = self.horizon if horizon is None else horizon
+        other.levels = self.levels if levels is None else tuple(sorted(set(levels)))
+        return other
+
+    @property
+    def has_intervals(self) -> bool:
+        """Whether forecasts have quantiles: by their likelihood, or by the errors of validation."""
+        return self.likelihood.is_distribution or self.fit.residuals is not None
+
+    # ---- batch, loss, prediction ----
+    def loss(self, prediction: Forecast, batch: Batch) -> LossSum:
+        """The likelihood's loss of the targets that are known."""
+        forecast = _as_float(prediction)
+        known = ~batch.targets.isnan()
+        targets = batch.targets.float().masked_fill(~known, 0)
+        if self.config.normalised_loss:
+            targets = (targets - forecast.shift) / forecast.scale
+            zero = torch.zeros_like(forecast.shift)
+            forecast = forecast._replace(shift=zero, scale=zero + 1)
+        losses = self.likelihood.loss(forecast, targets).masked_fill(~known, 0)
+        if batch.weights is not None:
+            losses = losses * batch.weights[:, None, None]
+        return LossSum(losses.sum(), known.sum())
+
+    def search(self, model: Any, batch: Batch, *, quick: bool) -> ModelOutput:
+        """The model's forecast; of a model that reads what it said, drawn paths."""
+        assert isinstance(batch, ForecastBatch), "a batch of forecasting comes from its stream"
+        paths = min(_QUICK_PATHS, self.config.num_paths) if quick else self.config.num_paths
+        generator = torch.Generator(device=batch.targets.device).manual_seed(_SEED)
+        forecast = forecast_ahead(model, batch.inputs, self.likelihood, batch.whole.horizon, paths, generator)
+        return ModelOutput(forecast, None)
+
+    def predict(self, prediction: Forecast, batch: Batch) -> list[ForecastResult]:
+        """Point forecasts and quantiles in the units of the file."""
+        assert isinstance(batch, ForecastBatch), "a batch of forecasting comes from its stream"
+        split, rows = batch.whole, batch.rows
+        forecast = self._cut(_as_float(prediction), split.horizon)
+        shift, scale = (part[:, None] for part in split.scales(rows))
+        mean = self.likelihood.mean(forecast).detach().cpu().double().numpy() * scale + shift
+        probabilities = self.probabilities(detailed=not split.asked)
+        quantiles = self._quantiles(forecast, mean, batch, probabilities)
+        samples = None
+        if forecast.samples is not None:
+            samples = forecast.samples.detach().cpu().double().numpy() * scale[:, None] + shift[:, None]
+        found = []
+        for place, (row, origin) in enumerate(split.places[batch.chosen].tolist()):
+            one = split.rows[row].series
+            found.append(
+                ForecastResult(
+                    mean=mean[place],
+                    quantiles=None if quantiles is None else quantiles[place],
+                    samples=None if samples is None else samples[place],
+                    channels=self.reader.channel_names(one),
+                    stamps=self._stamps(one, origin, split),
+                    probabilities=probabilities,
+                    levels=self.levels,
+                )
+            )
+        return found
+
+    def probabilities(self, *, detailed: bool) -> tuple[float, ...]:
+        """Levels of the quantiles: the ends of the intervals and the median, and the deciles for evaluation."""
+        wanted = {0.5, *(end for level in self.levels for end in ends(level)), *(_DECILES if detailed else ())}
+        return tuple(sorted({round(level, 9) for level in wanted}))
+
+    def references(self, batch: Batch) -> list[ForecastTruth]:
+        """What came."""
+        assert isinstance(batch, ForecastBatch), "a batch of forecasting comes from its stream"
+        return batch.whole.truths(batch.chosen)
+
+    def metrics(self) -> ForecastMetrics:
+        """A fresh collector."""
+        return ForecastMetrics(self.probabilities(detailed=True), self.levels)
+
+    def calibrate(self, predictions: list[ForecastResult], references: list[ForecastTruth]) -> None:
+        """Take intervals from the errors of validation, where the model knows points alone."""
+        if not self.likelihood.is_distribution:
+            self.fit = replace(self.fit, residuals=fit_residuals(predictions, references))
+
+    # ---- for a person ----
+    def asked(self, item: Any) -> dict[str, Any]:
+        """{"series": its name}."""
+        return {"series": self.reader.as_series(item, 0).name}
+
+    def readable(self, prediction: ForecastResult) -> dict[str, Any]:
+        """A row for each step."""
+        return {"forecast": prediction.rows()}
+
+    def brief(self, prediction: ForecastResult) -> np.ndarray:
+        """(H, C) the point forecast."""
+        return prediction.mean
+
+    def header(self) -> str:
+        """Names of the columns of `line`."""
+        shown = self.levels if self.has_intervals else ()
+        return ",".join(["series", "stamp", "mean", *(f"{end}-{level:g}" for level in shown for end in ("lo", "hi"))])
+
+    def line(self, item: Any, row: dict[str, Any]) -> str:
+        """CSV: a row for each step."""
+        return "\n".join(",".join(_cell(value) for value in step.values()) for step in row["forecast"])
+
+    def picture(self, item: Any, prediction: ForecastResult) -> ForecastPicture:
+        """The series, and what is ahead."""
+        one = self.reader.as_series(item, 0)
+        return picture_of(prediction, one.values, one.stamps)
+
+    def sizes(self, split: ForecastSplit) -> str:
+        """Number of windows and series."""
+        rows = len(np.unique(split.places[:, 0]))
+        return f"{len(split):,} windows of {rows:,} series"
+
+    def limits(self) -> str:
+        """How far it looks, and of what."""
+        return (
+            f"It forecasts {self.config.horizon} steps ahead from up to {self.config.context_length} steps of history "
+            "(a model that carries its state reads all of it). The figures above hold for series like those of the "
+            "named "
+            "files, from the time after them."
+        )
+
+    def report(self, predictions: list[ForecastResult], references: list[ForecastTruth]) -> dict[str, Any]:
+        """Figures of each series, pictures, and what a reader should be told."""
+        return report(self.metrics, predictions, references, self.fit.season)
+
+    def baselines(self, train: ForecastSplit, evaluated: ForecastSplit) -> dict[str, dict[str, float]]:
+        """Cheap forecasts from the same origins."""
+        return baselines(train, evaluated)
+
+    def _cut(self, forecast: Forecast, horizon: int) -> Forecast:
+        """The first steps of a forecast that looks further than is asked for."""
+        given = forecast.samples.shape[2] if forecast.samples is not None else forecast.parameters.shape[1]
+        if given < horizon:
+            raise ConfigError(
+                f"{horizon} steps ahead are asked for, and this model gives all its {given} at once. Train it with "
+                f"task.horizon={horizon}, or take one that goes on step by step (model=forecast-decoder or "
+                "autoregressive-forecaster)."
+            )
+        if forecast.samples is not None or given == horizon:
+            return forecast
+        shift, scale = (part[:, :horizon] for part in (forecast.shift, forecast.scale))
+        return Forecast(forecast.parameters[:, :horizon], shift, scale)
+
+    def _quantiles(
+        self, forecast: Forecast, mean: np.ndarray, batch: ForecastBatch, probabilities: tuple[float, ...]
+    ) -> np.ndarray | None:
+        """(B, H, C, Q) in the units of the file, or None."""
+        split = batch.whole
+        shift, scale = (part[:, None, :, None] for part in split.scales(batch.rows))
+        if self.likelihood.is_distribution:
+            levels = torch.tensor(probabilities, device=batch.targets.device)
+            found: np.ndarray = self.likelihood.quantile(forecast, levels).detach().cpu().double().numpy()
+            return found * scale + shift
+        if self.fit.residuals is None:
+            return None
+        spread = np.stack([split.rows[row].scale.spread for row in batch.rows.tolist()])[:, None, :, None]
+        return mean[..., None] + spread * residual_quantiles(self.fit.residuals, mean.shape[1], probabilities)
+
+    def _stamps(self, series: Series, origin: int, split: ForecastSplit) -> np.ndarray:
+        if not split.asked:
+            return series.stamps[origin : origin + split.horizon]
+        return self.fit.continued(series.stamps[:origin], split.horizon)
+
+
+def _as_float(forecast: Forecast) -> Forecast:
+    """Half precision is too coarse for a loss."""
+    parameters, shift, scale = (at_least_float32(part) for part in forecast[:3])
+    return Forecast(parameters, shift, scale, forecast.samples)
+
+
+def _cell(value: Any) -> str:
+    """A CSV cell: numbers in six significant places, names in quotes where they need them."""
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    text = str(value)
+    return '"' + text.replace('"', '""') + '"' if any(mark in text for mark in ',"\n') else text
