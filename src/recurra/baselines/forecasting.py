@@ -64,7 +64,7 @@ class LastValue(_Unfitted):
     """The last value, again and again."""
 
     def forecast(self, histories: Histories, horizon: int, series: Sequence[int] | None = None) -> np.ndarray:
-        return by_length(histories, 1, lambda tails: tails.repeat(horizon, axis=1))
+        return by_length(histories, 1, lambda _, tails: tails.repeat(horizon, axis=1))
 
 
 class Drift(_Unfitted):
@@ -72,8 +72,8 @@ class Drift(_Unfitted):
 
     def forecast(self, histories: Histories, horizon: int, series: Sequence[int] | None = None) -> np.ndarray:
         steps = np.arange(1, horizon + 1)[None, :, None]
-        last = by_length(histories, 1, lambda tails: tails)
-        first = by_length([history[:1] for history in histories], 1, lambda heads: heads)
+        last = by_length(histories, 1, lambda _, tails: tails)
+        first = by_length([history[:1] for history in histories], 1, lambda _, heads: heads)
         lengths = np.array([len(history) for history in histories])[:, None, None]
         return last + steps * (last - first) / np.maximum(lengths - 1, 1)
 
@@ -89,7 +89,7 @@ class SeasonMean(_Unfitted):
         self.seasons = seasons
 
     def forecast(self, histories: Histories, horizon: int, series: Sequence[int] | None = None) -> np.ndarray:
-        def of_tails(tails: np.ndarray) -> np.ndarray:
+        def of_tails(_: np.ndarray, tails: np.ndarray) -> np.ndarray:
             count = tails.shape[1] // self.period
             if count == 0:
                 return tails[:, -1:].repeat(horizon, axis=1)

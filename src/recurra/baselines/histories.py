@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -11,38 +11,37 @@ from recurra.core.errors import DataError
 
 Histories = np.ndarray | Sequence[np.ndarray]
 
+# values of histories that are copied and looked at together
+_CHUNK = 4_000_000
 
-def groups_of_length(histories: Histories, reach: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """The last `reach` steps of each history, those of one length together.
+
+def groups_of_length(histories: Histories, reach: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The last `reach` steps of histories, those of one length together, in portions that fit into memory.
 
     Args:
         histories: N of (T, C), or (N, T, C).
         reach: at least 1; shorter histories are taken whole.
-    Returns:
+    Yields:
         Pairs of indices (n,) and tails (n, t, C) float64; the indices are 0..N-1 in all.
     Raises:
         DataError: a history without a step.
     """
-    if isinstance(histories, np.ndarray):
-        if histories.shape[1] == 0:
-            raise DataError("The histories to forecast from are empty: a forecast needs one value at least.")
-        return [(np.arange(len(histories)), np.asarray(histories[:, -reach:], np.float64))]
     members: dict[int, list[int]] = defaultdict(list)
     for index, history in enumerate(histories):
         if len(history) == 0:
             raise DataError(f"History {index} to forecast from is empty: a forecast needs one value at least.")
         members[min(len(history), reach)].append(index)
-    return [
-        (np.array(indices), np.stack([np.asarray(histories[index][-reach:], np.float64) for index in indices]))
-        for indices in members.values()
-    ]
+    for length, indices in members.items():
+        size = max(1, _CHUNK // (length * histories[0].shape[1]))
+        for start in range(0, len(indices), size):
+            chosen = np.array(indices[start : start + size])
+            tails = [np.asarray(histories[index][-reach:], np.float64) for index in chosen.tolist()]
+            yield chosen, np.stack(tails)
 
 
-def by_length(histories: Histories, reach: int, forecast: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """`forecast` of the tails (n, t, C) of each length of `groups_of_length`, put together as (N, H, C)."""
-    found = [(indices, forecast(tails)) for indices, tails in groups_of_length(histories, reach)]
-    if len(found) == 1:
-        return found[0][1]
+def by_length(histories: Histories, reach: int, forecast: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:
+    """`forecast` of the indices (n,) and tails (n, t, C) of `groups_of_length`, put together as (N, H, C)."""
+    found = [(indices, forecast(indices, tails)) for indices, tails in groups_of_length(histories, reach)]
     joined = np.empty((len(histories), *found[0][1].shape[1:])) if found else np.empty((0, 0, 0))
     for indices, part in found:
         joined[indices] = part

@@ -54,7 +54,7 @@ class RidgeForecast:
     def forecast(self, histories: Histories, horizon: int, series: Sequence[int] | None = None) -> np.ndarray:
         """Forecasts (N, horizon, C); beyond the horizon of `fit` the forecast itself is read as history."""
 
-        def of_tails(tails: np.ndarray) -> np.ndarray:
+        def of_tails(_: np.ndarray, tails: np.ndarray) -> np.ndarray:
             missing = max(0, self.context_length - tails.shape[1])
             window = np.pad(tails, ((0, 0), (missing, 0), (0, 0)), mode="edge")
             start = window.shape[1]

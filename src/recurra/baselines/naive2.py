@@ -16,8 +16,6 @@ from recurra.baselines.histories import Histories, by_length, repeat_season
 
 # the competition's hourly series are the longest that it was ever asked for
 REACH = 1000
-# values of histories that are looked at together
-_CHUNK = 4_000_000
 _CRITICAL = 1.645
 
 
@@ -37,13 +35,12 @@ class Naive2:
 
     def forecast(self, histories: Histories, horizon: int, series: Sequence[int] | None = None) -> np.ndarray:
         """Forecasts (N, horizon, C); see `ForecastBaseline.forecast`."""
-        return by_length(histories, max(REACH, 4 * self.period), lambda tails: self._of_tails(tails, horizon))
+        return by_length(histories, max(REACH, 4 * self.period), lambda _, tails: self._of_tails(tails, horizon))
 
     def _of_tails(self, tails: np.ndarray, horizon: int) -> np.ndarray:
         rows = np.moveaxis(tails, 1, 2).reshape(-1, tails.shape[1])
-        size = max(1, _CHUNK // rows.shape[1])
-        parts = [self._of_rows(rows[start : start + size], horizon) for start in range(0, len(rows), size)]
-        return np.moveaxis(np.concatenate(parts).reshape(len(tails), tails.shape[2], horizon), 1, 2)
+        found = self._of_rows(rows, horizon).reshape(len(tails), tails.shape[2], horizon)
+        return np.moveaxis(found, 1, 2)
 
     def _of_rows(self, rows: np.ndarray, horizon: int) -> np.ndarray:
         """(R, T) -> (R, horizon)."""

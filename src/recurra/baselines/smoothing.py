@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from recurra.baselines.histories import Histories, by_length, groups_of_length
+from recurra.baselines.histories import Histories, by_length
 from recurra.core.errors import MissingExtraError
 
 # steps of a history that are run through; what was longer ago has no weight left
@@ -78,10 +78,9 @@ class ExponentialSmoothing:
         """Forecasts (N, horizon, C); see `ForecastBaseline.forecast`."""
         owners = np.full(len(histories), -1) if series is None else np.asarray(series, int)
         reach = max(REACH, (_STARTING + 1) * self.period)
-        waiting = iter([indices for indices, _ in groups_of_length(histories, reach)])
 
-        def of_tails(tails: np.ndarray) -> np.ndarray:
-            constants = self._constants[owners[next(waiting)]].reshape(-1, len(Constants._fields))
+        def of_tails(indices: np.ndarray, tails: np.ndarray) -> np.ndarray:
+            constants = self._constants[owners[indices]].reshape(-1, len(Constants._fields))
             rows = np.moveaxis(tails, 1, 2).reshape(-1, tails.shape[1])
             ahead = smooth(rows, Constants(*constants.T[:, :, None]), self.period, horizon)
             return np.moveaxis(ahead.reshape(len(tails), tails.shape[2], horizon), 1, 2)
