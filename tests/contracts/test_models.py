@@ -238,6 +238,12 @@ WINDOWS = Family(
     lambda prediction, batch: list(spread(prediction)),
     distance,
 )
+WALKS = replace(
+    WINDOWS,
+    name="walks",
+    spec=replace(WINDOWS.spec, window=replace(WINDOW, past_size=0)),
+    collate=lambda rows: replace(found := window_of(rows), inputs=replace(found.inputs, past_covariates=None)),
+)
 CASES: list[tuple[str, Family, dict[str, Any]]] = [
     ("language-model", LANGUAGE, {}),
     ("language-model", LANGUAGE, {"tied": True, "num_layers": 2, "last_size": 8, "cell": "gru"}),
@@ -296,6 +302,12 @@ CASES: list[tuple[str, Family, dict[str, Any]]] = [
         WINDOWS,
         {"history": {"carry": True, "normalisation": "none"}, "head": "segments", "hidden_size": 16},
     ),
+    ("forecast-decoder", WINDOWS, {}),
+    ("forecast-decoder", WINDOWS, {"history": {"patch_length": 2, "normalisation": "mean"}, "cell": "lstm"}),
+    ("forecast-decoder", WINDOWS, {"history": {"carry": True, "normalisation": "running"}, "num_layers": 2}),
+    ("autoregressive-forecaster", WALKS, {"series_dim": 3}),
+    ("autoregressive-forecaster", WALKS, {"normalisation": "none", "carry": True, "hidden_size": 32}),
+    ("autoregressive-forecaster", WALKS, {"normalisation": "window", "cell": "gru", "num_layers": 2}),
 ]
 EVERY = pytest.mark.parametrize(("kind", "family", "options"), CASES, ids=lambda part: getattr(part, "name", str(part)))
 

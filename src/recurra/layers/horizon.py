@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import torch
 from pydantic import Field
 from torch import Tensor, nn
+from torch.nn import functional
 
 from recurra.core.batch import WindowSpec
 from recurra.core.config import Config, by_kind
@@ -44,22 +45,32 @@ class SegmentConfig(HorizonConfig):
         return SegmentHead(self, spec, input_size, side_size, patch_length)
 
 
-def known_ahead(known: Tensor | None, spec: WindowSpec) -> Tensor | None:
-    """Covariates of exactly the trained horizon; what lies beyond a shorter one counts as 0.
+def steps_ahead(known: Tensor | None, horizon: int | None, spec: WindowSpec) -> int:
+    """How many steps are asked for: those whose covariates are known, or `horizon`, or those of the training.
 
     Raises:
-        ShapeError: there are none, or more steps than the horizon has.
+        ShapeError: the model needs covariates, and there are none.
     """
-    if not spec.known_size:
-        return None
-    if known is None:
-        raise ShapeError(f"the model needs {spec.known_size} covariates known ahead; the window has none.")
-    if known.shape[1] > spec.horizon:
+    if spec.known_size:
+        if known is None:
+            raise ShapeError(f"the model needs {spec.known_size} covariates known ahead; the window has none.")
+        return known.shape[1]
+    return spec.horizon if horizon is None else horizon
+
+
+def known_ahead(known: Tensor | None, spec: WindowSpec, count: int) -> Tensor | None:
+    """The covariates of the trained horizon, where `count` steps of it are asked for; 0 beyond them.
+
+    Raises:
+        ShapeError: more steps than the horizon has.
+    """
+    if count > spec.horizon:
         raise ShapeError(
-            f"{known.shape[1]} steps ahead were asked of a model that gives all its {spec.horizon} at once. Train with "
-            f"task.horizon={known.shape[1]}, or take a model that goes on step by step."
+            f"{count} steps ahead were asked of a model that gives all its {spec.horizon} at once. Train with "
+            f"task.horizon={count}, or take a model that goes on step by step (forecast-decoder, "
+            f"autoregressive-forecaster)."
         )
-    return nn.functional.pad(known, (0, 0, 0, spec.horizon - known.shape[1]))
+    return None if known is None or not spec.known_size else functional.pad(known, (0, 0, 0, spec.horizon - count))
 
 
 class DirectHead(nn.Module):
@@ -121,7 +132,7 @@ class SegmentHead(nn.Module):
         if self.side is not None:
             steps = steps + self.side(side)[:, None]
         if self.known is not None and known is not None:
-            padded = nn.functional.pad(known, (0, 0, 0, self.padding))
+            padded = functional.pad(known, (0, 0, 0, self.padding))
             steps = steps + self.known(padded.unflatten(1, (self.count, -1)).flatten(2))
         repeated = tree_map(lambda leaf: leaf.repeat_interleave(self.count, 0), state)
         stepped = recurrent(Sequences(steps.flatten(0, 1)[:, None]), repeated).outputs.data

@@ -127,10 +127,10 @@ class RunningScale:
     @staticmethod
     def _level(origin: Tensor, sums: Tensor) -> tuple[Tensor, Tensor]:
         count, first, second = sums.unbind(-1)
-        several, count = count > 1, torch.where(count > 0, count, 1.0)
+        some, several, count = count > 0, count > 1, torch.where(count > 0, count, 1.0)
         mean = first / count
         variance = (second / count - mean.square()).clamp(min=0) + EPSILON
-        return origin + mean, torch.where(several, variance, 1.0).sqrt()
+        return torch.where(some, origin + mean, 0.0), torch.where(several, variance, 1.0).sqrt()
 
     def _discounted(self, terms: Tensor, before: Tensor) -> Tensor:
         """Discounted sums up to each step: (B, T, C, 3)."""

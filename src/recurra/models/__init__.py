@@ -3,8 +3,10 @@
 from typing import Any
 
 from recurra.core.config import by_kind
+from recurra.models.autoregressive_forecaster import AutoregressiveForecaster, AutoregressiveForecasterConfig
 from recurra.models.crnn import CRNN, CRNNConfig
 from recurra.models.encoder_decoder import EncoderDecoder, EncoderDecoderConfig
+from recurra.models.forecast_decoder import ForecastDecoder, ForecastDecoderConfig
 from recurra.models.forecaster import Forecaster, ForecasterConfig
 from recurra.models.generative_classifier import GenerativeClassifier, GenerativeClassifierConfig
 from recurra.models.language_model import LanguageModel, LanguageModelConfig
@@ -22,6 +24,8 @@ MODELS: dict[str, Any] = {
     "encoder-decoder": EncoderDecoder,
     "tagger": Tagger,
     "forecaster": Forecaster,
+    "forecast-decoder": ForecastDecoder,
+    "autoregressive-forecaster": AutoregressiveForecaster,
     "reader": Reader,
     "story-reader": StoryReader,
     "series-classifier": SeriesClassifier,
@@ -34,9 +38,13 @@ __all__ = [
     "CRNN",
     "LSTMFCN",
     "MODELS",
+    "AutoregressiveForecaster",
+    "AutoregressiveForecasterConfig",
     "CRNNConfig",
     "EncoderDecoder",
     "EncoderDecoderConfig",
+    "ForecastDecoder",
+    "ForecastDecoderConfig",
     "Forecaster",
     "ForecasterConfig",
     "GenerativeClassifier",
