@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import ClassVar
 
 import torch
@@ -14,6 +15,8 @@ from recurra.losses.beta import incomplete_beta
 
 _SMALLEST = 1e-4
 """Least standardised spread: keeps a likelihood from running away on a constant stretch."""
+_TABLE = 513
+"""Degrees of freedom at which quantiles of Student's t are kept."""
 
 
 class Likelihood:
@@ -117,7 +120,12 @@ class StudentT(Likelihood):
         return shift + scale * (centre + spread * z)
 
     def _quantile(self, forecast: Forecast, levels: Tensor) -> Tensor:
-        return _spread_out(forecast, student_t_quantile(_freedom(forecast.parameters)[..., None], levels))
+        freedom = _freedom(forecast.parameters)
+        table = _student_t_table(tuple(levels.tolist())).to(freedom)
+        place = 2 / freedom * (_TABLE - 1)
+        left = place.long().clamp(max=_TABLE - 2)
+        share = (place - left)[..., None]
+        return _spread_out(forecast, table[left] * (1 - share) + table[left + 1] * share)
 
 
 class NegativeBinomial(Likelihood):
@@ -181,6 +189,15 @@ def _quantiles_of_paths(samples: Tensor, levels: Tensor) -> Tensor:
     high = (low + 1).clamp(max=samples.shape[1] - 1)
     below = ordered[:, low]
     return (below + (place - low)[:, None, None] * (ordered[:, high] - below)).movedim(1, -1)
+
+
+@lru_cache(maxsize=16)
+def _student_t_table(levels: tuple[float, ...]) -> Tensor:
+    """(N, Q) quantiles at 2 / freedom = 0, ..., 1 in even steps, between which straight lines are near enough."""
+    inverse = torch.linspace(0, 1, _TABLE, dtype=torch.float64)[1:]
+    wanted = torch.tensor(levels, dtype=torch.float64)
+    normal = torch.special.ndtri(wanted)
+    return torch.cat([normal[None], student_t_quantile((2 / inverse)[:, None], wanted)])
 
 
 def student_t_quantile(freedom: Tensor, levels: Tensor) -> Tensor:

@@ -35,4 +35,8 @@ def fit_residuals(predictions: Sequence[ForecastResult], references: Sequence[Fo
 def residual_quantiles(residuals: np.ndarray, horizon: int, probabilities: Sequence[float]) -> np.ndarray:
     """(horizon, C, Q), straight lines between the levels that were kept; beyond the last step its errors are taken."""
     steps = residuals[np.minimum(np.arange(horizon), len(residuals) - 1)]
-    return np.apply_along_axis(lambda known: np.interp(probabilities, RESIDUAL_LEVELS, known), -1, steps)
+    right = np.searchsorted(RESIDUAL_LEVELS, probabilities).clip(1, len(RESIDUAL_LEVELS) - 1)
+    low, high = (np.asarray(RESIDUAL_LEVELS)[places] for places in (right - 1, right))
+    share = ((probabilities - low) / (high - low)).clip(0, 1)
+    found: np.ndarray = steps[..., right - 1] * (1 - share) + steps[..., right] * share
+    return found
