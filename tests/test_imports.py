@@ -57,6 +57,8 @@ PUBLIC_NAMES = {
     "RunConfig",
     "SavedModel",
     "Sequences",
+    "SeriesClassifier",
+    "SeriesRegressor",
     "TextClassifier",
     "from_keras",
     "from_torch",

@@ -23,6 +23,8 @@ _WHERE = {
     "RunConfig": "recurra.runs",
     "SavedModel": "recurra.runs",
     "Sequences": "recurra.core.sequences",
+    "SeriesClassifier": "recurra.estimators",
+    "SeriesRegressor": "recurra.estimators",
     "TextClassifier": "recurra.estimators",
     "from_keras": "recurra.convert",
     "from_torch": "recurra.convert",
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
     from recurra.core.errors import RecurraError as RecurraError
     from recurra.core.sequences import Sequences as Sequences
     from recurra.estimators import LanguageModel as LanguageModel
+    from recurra.estimators import SeriesClassifier as SeriesClassifier
+    from recurra.estimators import SeriesRegressor as SeriesRegressor
     from recurra.estimators import TextClassifier as TextClassifier
     from recurra.estimators import train as train
     from recurra.layers import Recurrent as Recurrent

@@ -14,6 +14,7 @@ from recurra.recipes.finetuning import (
 )
 from recurra.recipes.language import char_lm, char_lm_large, chinese_lm, word_lm
 from recurra.recipes.question_answering import question_answering
+from recurra.recipes.series import crnn, lstm_fcn, series_classifier, series_regressor
 from recurra.recipes.story_questions import story_questions
 from recurra.recipes.summarisation import summarisation
 from recurra.recipes.tagging import ner, ner_zh, tagger
@@ -36,6 +37,10 @@ RECIPES: dict[str, Callable[[], RunConfig]] = {
     "translation": translation,
     "translation-small": translation_small,
     "summarisation": summarisation,
+    "lstm-fcn": lstm_fcn,
+    "series-classifier": series_classifier,
+    "crnn": crnn,
+    "series-regressor": series_regressor,
 }
 FINETUNE_RECIPES: dict[str, dict[str, Callable[[FinetuneConfig, RunConfig, RunConfig | None], RunConfig]]] = {
     "text-classification": {"text-classifier": finetune_classifier, "generative-classifier": finetune_generative},

@@ -29,6 +29,7 @@ from recurra.tasks.summarisation import Summarisation, SummarisationConfig
 from recurra.tasks.tagging import Tagging, TaggingConfig
 from recurra.tasks.text_classification import TextClassification, TextClassificationConfig
 from recurra.tasks.translation import Translation, TranslationConfig
+from recurra.tasks.whole_series import values_of
 
 TASKS: dict[str, Any] = {
     "language-modelling": LanguageModelling,
@@ -85,4 +86,5 @@ __all__ = [
     "TranslationConfig",
     "documents",
     "require_texts",
+    "values_of",
 ]

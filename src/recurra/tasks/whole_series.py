@@ -18,7 +18,7 @@ from recurra.core.errors import ConfigError, DataError
 from recurra.data import BucketedBatches, DataConfig, Splits, split_records
 from recurra.data.collate import SeriesExample, collate_series
 from recurra.data.labelled_reading import SeriesRows, read_labelled_series
-from recurra.data.labelled_series import LabelledSeries, RowFaultError, SeriesColumns, parse_values, usable
+from recurra.data.labelled_series import MEND, LabelledSeries, RowFaultError, SeriesColumns, parse_values, usable
 from recurra.data.series_coding import Filling, Normalisation, SeriesCoding
 from recurra.data.transforms import SeriesAugmentConfig
 from recurra.tasks.base import PlainItems, StreamOptions
@@ -112,7 +112,7 @@ class WholeSeries(PlainItems):
         try:
             return LabelledSeries(usable(parse_values(line, "line"), "line"), "", "line", "line")
         except RowFaultError as fault:
-            raise DataError(str(fault)) from fault
+            raise DataError(str(fault).removesuffix(MEND).rstrip()) from fault
 
     def items(self, paths: str | list[str], data: DataConfig) -> Iterator[LabelledSeries]:
         """The series of files; labels are not needed."""
@@ -170,9 +170,13 @@ class WholeSeries(PlainItems):
         return f"{held}; {span} steps of {self.spec.input_size} features"
 
 
-def values_of(item: Any, num_channels: int, number: int) -> np.ndarray:
+def values_of(item: Any, num_channels: int | None, number: int) -> np.ndarray:
     """An array (C, T), or (T,) of one dimension, as (T, C) float64 with NaN where missing.
 
+    Args:
+        item: the array.
+        num_channels: C; None: any.
+        number: of the series, for messages.
     Raises:
         DataError: no numbers, infinite ones, none at all, or another shape.
     """
@@ -183,13 +187,13 @@ def values_of(item: Any, num_channels: int, number: int) -> np.ndarray:
     values = values[None] if values.ndim == 1 else values
     if values.ndim != 2:
         raise DataError(f"series {number}: shape {values.shape}: (channels, T) is wanted.")
-    if len(values) != num_channels:
+    if num_channels is not None and len(values) != num_channels:
         hint = " Transpose it." if values.shape[1] == num_channels else ""
         raise DataError(f"series {number}: shape {values.shape}: ({num_channels}, T) is wanted.{hint}")
     try:
         return usable(values.T, f"series {number}")
     except RowFaultError as fault:
-        raise DataError(str(fault)) from fault
+        raise DataError(str(fault).removesuffix(MEND).rstrip()) from fault
 
 
 def label_text(target: Any) -> str:
