@@ -1,4 +1,4 @@
-"""Tables by columns: CSV, TSV and JSONL files of numbers, Parquet, pandas and polars frames, dicts of arrays."""
+"""Tables by columns, from Parquet, pandas and polars frames, dicts and arrays; numbers are checked here."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from recurra.core.errors import DataError, MissingExtraError, did_you_mean
+from recurra.data.stamp_texts import on_one_clock
 
 Column: TypeAlias = "Sequence[str] | np.ndarray"
 _NO_VALUE = {"", "na", "n/a", "nan", "nat", "null", "none", "-", "--", "?", "."}
@@ -73,7 +74,7 @@ class Table:
         if isinstance(column, np.ndarray):
             if column.dtype.kind == "f" and np.isfinite(column).all() and (column == np.round(column)).all():
                 column = column.astype(np.int64)
-            return ["" if value is None else str(value).strip() for value in column.tolist()]
+            return [_text(value) for value in column.tolist()]
         return [text.strip() for text in column]
 
     def is_numeric(self, name: str) -> bool:
@@ -84,9 +85,7 @@ class Table:
         if isinstance(column, np.ndarray) and column.dtype.kind != "O":
             return False
         sample = column[:: max(1, len(column) // _SAMPLE)]
-        filled = [
-            text for value in sample if (text := "" if value is None else str(value).strip()).lower() not in _NO_VALUE
-        ]
+        filled = [text for value in sample if (text := _text(value)).lower() not in _NO_VALUE]
         return sum(self._number(text) is not None for text in filled) * 2 > len(filled)
 
     def numbers(self, name: str) -> np.ndarray:
@@ -114,7 +113,7 @@ class Table:
     def _numbers_one_by_one(self, name: str, column: Column) -> np.ndarray:
         values = np.empty(len(column))
         for row, cell in enumerate(column):
-            text = "" if cell is None else str(cell).strip()
+            text = _text(cell)
             number = self._number(text)
             if number is None and text.lower() in _NO_VALUE | {"<na>"}:
                 number = np.nan
@@ -136,6 +135,11 @@ class Table:
             return None
 
 
+def _text(value: Any) -> str:
+    """A cell of a frame as text; None and NaN are empty."""
+    return "" if value is None or value != value else str(value).strip()
+
+
 def table_of(frame: Any, source: str = "the table") -> Table:
     """A table of a pandas or polars frame or series, a dict of columns, or an array (T,) or (T, C).
 
@@ -144,69 +148,88 @@ def table_of(frame: Any, source: str = "the table") -> Table:
     """
     if isinstance(frame, Table):
         return frame
-    if isinstance(frame, Mapping):
-        columns: dict[str, Column] = {str(name): _array(values) for name, values in frame.items()}
-    elif isinstance(frame, (np.ndarray, list, tuple)):
+    if isinstance(frame, (np.ndarray, list, tuple)):
         values = np.asarray(frame)
         if values.ndim not in (1, 2):
             raise DataError(f"{source}: an array of shape {values.shape}: (T,) or (T, C) is wanted.")
-        return Table(
-            {str(c): column for c, column in enumerate(values.reshape(len(values), -1).T)}, source, named=False
-        )
-    else:
-        if not hasattr(frame, "columns") and hasattr(frame, "to_frame"):
-            frame = frame.to_frame()
-        if not hasattr(frame, "columns"):
-            raise DataError(
-                f"{source}: a {type(frame).__name__}: a pandas or polars frame, a dict or an array is wanted."
-            )
-        index = getattr(frame, "index", None)
-        if (
-            index is not None
-            and type(index).__name__ != "RangeIndex"
-            and str(index.dtype).startswith(("datetime", "object", "period"))
-        ):
-            frame = frame.reset_index()
-        columns = {str(name): _array(frame[name]) for name in frame.columns}
-    if len({len(values) for values in columns.values()}) > 1:
+        flat = values.reshape(len(values), -1).T
+        return Table({str(number): column for number, column in enumerate(flat)}, source, named=False)
+    if not hasattr(frame, "columns") and hasattr(frame, "to_frame"):
+        frame = frame.to_frame()
+    if not isinstance(frame, Mapping) and not hasattr(frame, "columns"):
+        kind = type(frame).__name__
+        raise DataError(f"{source}: a {kind}: a pandas or polars frame, a dict of columns or an array is wanted.")
+    if _index_says_something(getattr(frame, "index", None)):
+        frame = frame.reset_index()
+    table = Table({}, source)
+    for name in frame if isinstance(frame, Mapping) else frame.columns:
+        column, note = _column(frame[name])
+        table.columns[str(name)] = column
+        if note:
+            table.notes.append(f"{source}: column {str(name)!r}: {note}.")
+    if len({len(values) for values in table.columns.values()}) > 1:
         raise DataError(f"{source}: the columns have different lengths.")
-    return Table(columns, source)
-
-
-def _array(values: Any) -> np.ndarray:
-    """A column of a frame as an array: numbers, datetime64 or objects."""
-    if hasattr(values, "dt") and str(getattr(values, "dtype", "")).startswith("period"):
-        values = values.dt.to_timestamp()
-    zone = getattr(getattr(values, "dtype", None), "tz", None)
-    if zone is not None:
-        values = values.dt.tz_localize(None)
-    dtype = str(getattr(values, "dtype", ""))
-    if hasattr(values, "to_numpy") and dtype[:1] in "IUF" and dtype[:1].isupper() and hasattr(values, "index"):
-        # pandas' own integers and floats, with missing ones
-        array = values.to_numpy(dtype=np.float64, na_value=np.nan)
-    else:
-        array = values.to_numpy() if hasattr(values, "to_numpy") else np.asarray(values)
-    return array if array.dtype.kind in "fiubMO" else array.astype(object)
+    return table
 
 
 def read_parquet(path: Path) -> Table:
+    """Read a Parquet file.
+
+    Raises:
+        DataError: it is none.
+        MissingExtraError: without the `data` extra.
+    """
     try:
         import pyarrow
+        import pyarrow.compute as compute
         import pyarrow.parquet as parquet
     except ImportError as error:
         raise MissingExtraError("pyarrow", "data", f"{path}: reading Parquet") from error
     try:
-        table = parquet.read_table(path)
+        found = parquet.read_table(path)
     except (pyarrow.ArrowException, OSError) as error:
         raise DataError(f"{path}: no Parquet table that can be read ({str(error).splitlines()[0]}).") from error
-    columns: dict[str, Column] = {}
-    for name in table.column_names:
-        column = table.column(name)
+    table = Table({}, str(path))
+    for name in found.column_names:
+        column = found.column(name)
         if pyarrow.types.is_timestamp(column.type) and column.type.tz is not None:
-            column = column.cast(pyarrow.timestamp(column.type.unit))
-        array = column.to_numpy()
-        columns[str(name)] = array if array.dtype.kind in "fiubMO" else array.astype(object)
-    return Table(columns, str(path))
+            universal = column.cast(pyarrow.timestamp(column.type.unit)).to_numpy()
+            array, note = on_one_clock(compute.local_timestamp(column).to_numpy(), universal)
+            if note:
+                table.notes.append(f"{path}: column {name!r}: {note}.")
+        else:
+            array = _plain(column.to_numpy())
+        table.columns[str(name)] = array
+    return table
+
+
+def _index_says_something(index: Any) -> bool:
+    """Whether a pandas index holds stamps or ids, and not only numbers of rows."""
+    if index is None or not hasattr(index, "nlevels") or type(index).__name__ == "RangeIndex":
+        return False
+    kind = str(index.dtype)
+    return index.nlevels > 1 or index.name is not None or kind.startswith(("datetime", "period", "object", "str"))
+
+
+def _column(values: Any) -> tuple[np.ndarray, str]:
+    """A column of a frame as an array of numbers, datetime64 or objects, and how its time zone was treated."""
+    dtype = getattr(values, "dtype", None)
+    if str(dtype).startswith("period"):
+        values = values.dt.to_timestamp()
+    if getattr(dtype, "tz", None) is not None:
+        universal = values.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy()
+        return on_one_clock(values.dt.tz_localize(None).to_numpy(), universal)
+    if getattr(dtype, "time_zone", None) is not None:
+        local = values.dt.replace_time_zone(None).to_numpy()
+        return on_one_clock(local, values.dt.convert_time_zone("UTC").dt.replace_time_zone(None).to_numpy())
+    if hasattr(values, "array") and hasattr(dtype, "na_value") and getattr(dtype, "kind", "O") in "iuf":
+        # pandas' own integers and floats, with missing ones
+        return values.to_numpy(dtype=np.float64, na_value=np.nan), ""
+    return _plain(values.to_numpy() if hasattr(values, "to_numpy") else np.asarray(values)), ""
+
+
+def _plain(array: np.ndarray) -> np.ndarray:
+    return array if array.dtype.kind in "fiubMO" else array.astype(object)
 
 
 def and_more(count: int) -> str:

@@ -17,7 +17,7 @@ from recurra.data.series_columns import SeriesColumns, choose_series_columns
 from recurra.data.series_grid import settle
 from recurra.data.series_options import SeriesConfig
 from recurra.data.series_types import Series, SeriesSet, joined
-from recurra.data.tables import header_of, read_cells, read_table
+from recurra.data.tables import header_of, kind_of, read_cells, read_table
 
 _ENDINGS = (".csv", ".tsv", ".tab", ".txt", ".jsonl", ".ndjson", ".json", ".parquet", ".pq")
 
@@ -65,7 +65,7 @@ def series_from_frame(frame: Any, config: SeriesConfig | None = None, source: st
     columns = choose_series_columns(table, config)
     name = columns.targets[0] if len(columns.targets) == 1 and table.named else "series"
     drafts = _drafts(table, columns, name)
-    return _settled(drafts, columns, config, source, {}, columns.notes)
+    return _settled(drafts, columns, config, source, {}, (*table.notes, *columns.notes))
 
 
 def _read_file(
@@ -73,7 +73,6 @@ def _read_file(
 ) -> tuple[list[Series], SeriesColumns, list[str]]:
     if config.layout == "rows" or (config.layout == "auto" and columns is not None and columns.layout == "rows"):
         return _read_rows(file, options)
-    table = None
     try:
         table = read_table(file, options)
     except DataError:
@@ -181,6 +180,8 @@ def _read_rows(file: Path, options: ReadOptions) -> tuple[list[Series], SeriesCo
 
 def _is_ragged(file: Path, options: ReadOptions) -> bool:
     """Whether rows of different lengths hold an id and then numbers."""
+    if kind_of(file, options) not in ("csv", "tsv"):
+        return False
     cells, _, _ = read_cells(file, options)
     head = cells[1:50]
     table = Table({str(place): [cell for cell in row[1:] if cell.strip()] for place, row in enumerate(head)}, str(file))

@@ -88,7 +88,7 @@ def choose_series_columns(table: Table, config: SeriesConfig) -> SeriesColumns:
     if stamp is not None:
         stamps, how = read_stamps(table, stamp, config.stamp_format)
         if how:
-            notes.append(f"{table.source}: stamps are {how} (else pass --data.series.stamp_format).")
+            notes.append(f"{table.source}: stamps: {how} (else pass --data.series.stamp_format).")
     if own_id is None and config.layout != "wide":
         own_id = _find_id(table, config, stamps, {*taken, stamp}, notes)
     if config.layout == "auto" and own_id is None and stamps is None and _is_a_series_a_row(table):
@@ -209,6 +209,9 @@ def _numeric(table: Table, taken: set[str | None], notes: list[str]) -> tuple[st
         if counter is not None:
             numeric.remove(counter)
             left_out.append(counter)
+    empty = next((name for name in free if not any(table.texts(name))), None) if not numeric else None
+    if empty is not None:
+        raise DataError(f"{table.source}: column {empty!r} has no value at all: there is nothing to model.")
     if not numeric:
         raise DataError(
             f"{table.source}: no column of numbers to model. Columns: {', '.join(list(table.columns)[:20])}. "

@@ -11,7 +11,7 @@ import numpy as np
 from recurra.core.errors import DataError
 from recurra.data.series_columns import SeriesColumns
 from recurra.data.series_options import SeriesConfig
-from recurra.data.series_types import Series, carried_forward
+from recurra.data.series_types import Series, filled_forward
 from recurra.data.stamps import Frequency, infer_frequency
 
 _FILL = "Fill them with --data.series.missing=interpolate, forward or zero, or leave the rows as they are with keep."
@@ -80,7 +80,7 @@ class _Grid:
             raise DataError(
                 f"{self._place(other[1], 0)}: mixed frequencies: series {other[1].name!r} has steps of {other[0]}, and "
                 f"{first.name!r} of {common}. Read them apart, or bring all to one with "
-                f"--data.series.frequency={common}."
+                f"--data.series.frequency={_quoted(common)}."
             )
         return common
 
@@ -112,22 +112,16 @@ class _Grid:
         notes = []
         if self._averaged:
             notes.append(f"{self._source}: rows of one step are averaged ({self._averaged} rows fewer).")
-        if self._added:
-            notes.append(
-                f"{self._source}: {self._added.total()} missing stamps in {len(self._added)} series were added "
-                f"and filled {by}."
-            )
-        if self._filled:
-            notes.append(
-                f"{self._source}: {self._filled.total()} missing values in {len(self._filled)} series were filled {by}."
-            )
+        for what, counts in (("missing stamps added", self._added), ("missing values", self._filled)):
+            if counts:
+                notes.append(f"{self._source}: {what}: {counts.total()}, in {len(counts)} series; filled {by}.")
         return notes
 
     def _place(self, draft: Series, row: int) -> str:
         file = self._where.get(draft.name, self._source)
         if draft.rows is not None and row < len(draft.rows) and draft.rows[row]:
             return f"{file}:{draft.rows[row]}"
-        return f"{file}: row {row} of series {draft.name!r}"
+        return f"{file}: step {row}"
 
     def _require_values(self, draft: Series) -> None:
         for column, name in enumerate(self._columns.targets):
@@ -172,7 +166,8 @@ class _Grid:
                 "does not fit the "
                 f"usual step of {frequency} (it comes after "
                 f"{_text(draft.stamps[row - 1])}){_more(wrong, 'row')}. Name the step "
-                f"with --data.series.frequency={frequency} (rows of one step are then averaged), or leave the rows as "
+                f"with --data.series.frequency={_quoted(frequency)} (rows of one step are then averaged), or "
+                "leave the rows as "
                 "they are with --data.series.missing=keep."
             )
         length = len(draft)
@@ -279,16 +274,21 @@ def _interpolated(column: np.ndarray) -> np.ndarray:
     return np.interp(np.arange(len(column)), known, column[known])
 
 
-def _forward(column: np.ndarray) -> np.ndarray:
-    carried = carried_forward(column)
-    return np.where(np.isnan(carried), column[np.argmax(~np.isnan(column))], carried)
+def carried_forward(column: np.ndarray) -> np.ndarray:
+    """A (T,) column with NaN replaced by the last value before, at the start by the first after; 0 without any."""
+    known = np.flatnonzero(~np.isnan(column))
+    if not len(known):
+        return np.zeros_like(column)
+    carried = filled_forward(column)
+    carried[: known[0]] = column[known[0]]
+    return carried
 
 
 def _zero(column: np.ndarray) -> np.ndarray:
     return np.nan_to_num(column)
 
 
-_FILLED = {"interpolate": _interpolated, "forward": _forward, "zero": _zero}
+_FILLED = {"interpolate": _interpolated, "forward": carried_forward, "zero": _zero}
 
 
 def _spread(values: np.ndarray, places: np.ndarray, total: int, empty: float) -> np.ndarray:
@@ -304,6 +304,11 @@ def _means(values: np.ndarray, firsts: np.ndarray) -> np.ndarray:
     counts = np.add.reduceat(~np.isnan(values), firsts, axis=0, dtype=np.float64)
     sums = np.add.reduceat(np.nan_to_num(values), firsts, axis=0)
     return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+
+
+def _quoted(frequency: Frequency) -> str:
+    """As it is written on a command line."""
+    return f"'{frequency}'" if " " in str(frequency) else str(frequency)
 
 
 def _text(stamp: np.generic) -> str:

@@ -99,11 +99,9 @@ def joined(parts: Sequence[Series]) -> Series:
     )
 
 
-def carried_forward(values: np.ndarray) -> np.ndarray:
+def filled_forward(values: np.ndarray) -> np.ndarray:
     """Values (T, ...) with NaN replaced by the last value before; NaN stays where there is none before."""
     missing = np.isnan(values)
-    if not missing.any():
-        return values
     steps = np.arange(len(values)).reshape(-1, *[1] * (values.ndim - 1))
     last = np.maximum.accumulate(np.where(missing, 0, steps), axis=0)
     return np.take_along_axis(values, last, axis=0)

@@ -41,7 +41,11 @@ def looks_like_stamps(texts: Sequence[str]) -> bool:
     sample = [text for text in texts[:_SAMPLE] if text.strip()]
     if not sample or all(re.fullmatch(r"[-+]?\d*\.?\d+([eE][-+]?\d+)?", text.strip()) for text in sample):
         return False
-    return _guess_format(sample) is not None
+    try:
+        return _guess_format(sample) is not None
+    except StampFault:
+        # dates whose day and month can't be told apart are dates
+        return True
 
 
 def parse_stamps(texts: Sequence[str], stamp_format: str | None = None) -> tuple[np.ndarray, str]:
@@ -185,8 +189,25 @@ def _whole_seconds(values: np.ndarray) -> np.ndarray:
     return seconds if (seconds.astype(values.dtype) == values).all() else values
 
 
+def on_one_clock(local: np.ndarray, universal: np.ndarray) -> tuple[np.ndarray, str]:
+    """Stamps with time zones on a clock that neither stands still nor jumps, and how.
+
+    Local time is kept where its distance to UTC never changes, or where all stamps are midnights (days); otherwise
+    summer time would repeat an hour and skip another, and UTC is taken.
+
+    Args:
+        local: (T,) datetime64, as the clock on the wall showed.
+        universal: (T,) the same in UTC.
+    """
+    if len(np.unique(local - universal)) <= 1:
+        return local, ""
+    if (local == local.astype("datetime64[D]")).all():
+        return local, "days of the local calendar"
+    return universal, "brought to UTC, as the local time changes its distance to it"
+
+
 def _without_zone(texts: list[str]) -> tuple[list[str], str]:
-    """Texts without a time zone: the same one everywhere is taken off; different ones are brought to UTC."""
+    """Texts without a time zone."""
     matches = [_ZONE.search(text) if ":" in text else None for text in texts]
     zones = {match.group(0).strip() if match else "" for match in matches}
     if zones == {""}:
@@ -199,10 +220,11 @@ def _without_zone(texts: list[str]) -> tuple[list[str], str]:
         raise StampFault(
             missing, f"{texts[missing]!r} has no time zone, and other stamps have one. Write it everywhere."
         )
-    stamps = _iso(bare)
-    moved_by = [_offset_minutes(match) for match in matches]
-    moved = stamps - np.array(moved_by, "timedelta64[m]")
-    return moved.astype(str).tolist(), "time zones differ: all are brought to UTC"
+    local = _iso(bare)
+    stamps, note = on_one_clock(
+        local, local - np.array([_offset_minutes(match) for match in matches], "timedelta64[m]")
+    )
+    return stamps.astype(str).tolist(), note
 
 
 def _offset_minutes(match: re.Match[str] | None) -> int:

@@ -26,7 +26,7 @@ def read_table(path: Path, options: ReadOptions) -> Table:
         DataError: missing, empty, binary, wrongly encoded, or rows of different length.
         MissingExtraError: Parquet without the `data` extra.
     """
-    kind = _kind(path, options)
+    kind = kind_of(path, options)
     if kind == "parquet":
         return read_parquet(path)
     if kind == "jsonl":
@@ -141,7 +141,8 @@ def _cut(path: Path, text: str, delimiter: str) -> tuple[list[list[str]], np.nda
     return [line.split(mark) for _, line in numbered], np.array([number for number, _ in numbered])
 
 
-def _kind(path: Path, options: ReadOptions) -> str:
+def kind_of(path: Path, options: ReadOptions) -> str:
+    """csv, tsv, jsonl or parquet: as asked, else by the file's ending."""
     require_file(path)
     name = path.name.lower().removesuffix(".gz")
     if options.format in ("csv", "tsv", "jsonl"):
@@ -154,7 +155,7 @@ def _kind(path: Path, options: ReadOptions) -> str:
 
 
 def _delimiter(path: Path, options: ReadOptions, sample: Sequence[str]) -> str:
-    if _kind(path, options) == "tsv":
+    if kind_of(path, options) == "tsv":
         return "\t"
     if not any(mark in line for line in sample for mark in ",;\t") and all(
         len(line.split()) == len(sample[0].split()) > 1 and _is_number(line.split()[-1]) for line in sample[1:]
