@@ -87,7 +87,8 @@ def require_validation(job: Job) -> None:
     waiting = {
         "training.monitor": training.monitor not in NO_METRIC,
         "training.patience": training.patience > 0,
-        "training.evaluate_every": training.evaluate_every > 0,
+        # where the weights of the end are kept, evaluations are there to be looked at
+        "training.evaluate_every": training.evaluate_every > 0 and training.monitor != "last",
         "schedule.kind=plateau": isinstance(job.schedule, PlateauConfig),
         "optimizer.kind=asgd": isinstance(job.optimizer, ASGDConfig),
     }
