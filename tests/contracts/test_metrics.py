@@ -12,6 +12,7 @@ from sklearn import metrics as other
 from recurra.core.batch import Metrics
 from recurra.metrics import (
     METRICS,
+    AnomalyMetrics,
     AnswerMetrics,
     ClassificationMetrics,
     Classified,
@@ -23,6 +24,7 @@ from recurra.metrics import (
     MultiLabelMetrics,
     Outcome,
     RegressionMetrics,
+    Scored,
     ScoredAnswer,
     SummaryMetrics,
     Tagged,
@@ -97,6 +99,12 @@ def numbers() -> tuple[list[Any], list[Any]]:
     return list(rng.random((NUM_ROWS, 2))), list(rng.random((NUM_ROWS, 2)))
 
 
+def scored() -> tuple[list[Any], list[Any]]:
+    rng = np.random.default_rng(0)
+    rows = [Scored(scores, scores > 0.7, rng.random(9)) for scores in rng.random((NUM_ROWS, 9))]
+    return rows, [row if place % 3 else None for place, row in enumerate(rng.random((NUM_ROWS, 9)) > 0.8)]
+
+
 COLLECTORS: dict[str, tuple[Callable[[], Metrics], Callable[[], tuple[list[Any], list[Any]]]]] = {
     "classification": (lambda: ClassificationMetrics(LABELS), classified),
     "multi-label": (lambda: MultiLabelMetrics(LABELS), multi_classified),
@@ -107,6 +115,7 @@ COLLECTORS: dict[str, tuple[Callable[[], Metrics], Callable[[], tuple[list[Any],
     "summary": (SummaryMetrics, generated),
     "regression": (lambda: RegressionMetrics(("height", "weight")), numbers),
     "forecasts": (lambda: ForecastMetrics((0.1, 0.5, 0.9), (80,)), forecasts),
+    "anomaly": (AnomalyMetrics, scored),
 }
 every_collector = pytest.mark.parametrize(("make", "inputs"), COLLECTORS.values(), ids=COLLECTORS)
 

@@ -1,5 +1,6 @@
 """Floor 2: predictions and references -> numbers. Plain functions, and collectors with update and compute."""
 
+from recurra.metrics.anomaly import AnomalyMetrics, Scored, average_precision, detection_delays, event_counts, events_of
 from recurra.metrics.answers import AnswerMetrics, ScoredAnswer, answer_exact_match, answer_f1, normalise_answer
 from recurra.metrics.classification import (
     accuracy,
@@ -32,6 +33,7 @@ from recurra.metrics.generation import (
 )
 from recurra.metrics.language import LanguageMetrics, bits_per_character, perplexity
 from recurra.metrics.multilabel import hamming_loss, micro_f1, multilabel_scores, subset_accuracy
+from recurra.metrics.nab import NAB_PROFILES, NabProfile, NabScore, NabSeries, best_nab_score, nab_score
 from recurra.metrics.regression import RegressionMetrics, mean_absolute_error, r_squared, root_mean_squared_error
 from recurra.metrics.schemes import Scheme, Span, breaks, convert, detect_scheme, spans_of, tags_of
 from recurra.metrics.tagging import Tagged, TaggedSpan, TagMetrics
@@ -46,10 +48,13 @@ METRICS = {
     "summary": SummaryMetrics,
     "regression": RegressionMetrics,
     "forecasts": ForecastMetrics,
+    "anomaly": AnomalyMetrics,
 }
 
 __all__ = [
     "METRICS",
+    "NAB_PROFILES",
+    "AnomalyMetrics",
     "AnswerMetrics",
     "ClassificationMetrics",
     "Classified",
@@ -59,10 +64,14 @@ __all__ = [
     "LanguageMetrics",
     "MultiClassified",
     "MultiLabelMetrics",
+    "NabProfile",
+    "NabScore",
+    "NabSeries",
     "Outcome",
     "RegressionMetrics",
     "Rouge",
     "Scheme",
+    "Scored",
     "ScoredAnswer",
     "Span",
     "SummaryMetrics",
@@ -73,6 +82,8 @@ __all__ = [
     "accuracy",
     "answer_exact_match",
     "answer_f1",
+    "average_precision",
+    "best_nab_score",
     "bits_per_character",
     "breaks",
     "confusion_matrix",
@@ -80,12 +91,16 @@ __all__ = [
     "crps_of_quantiles",
     "crps_of_samples",
     "detect_scheme",
+    "detection_delays",
+    "event_counts",
+    "events_of",
     "expected_calibration_error",
     "hamming_loss",
     "longest_common_subsequence",
     "mean_absolute_error",
     "micro_f1",
     "multilabel_scores",
+    "nab_score",
     "normalise_answer",
     "overall_weighted_average",
     "percentage_errors",

@@ -17,8 +17,8 @@ from recurra.core.errors import DataError, ShapeError
 PROBATION = 0.15
 """Part of a series, from its start, that is not scored."""
 
-MOST_PROBATION_ROWS = 750
-"""The first 15 % of a series of up to 5,000 rows; longer ones are on probation no longer."""
+_LONGEST = 5000
+"""Longer series are on probation no longer than one of so many rows."""
 
 
 class NabProfile(NamedTuple):
@@ -82,15 +82,23 @@ class _Rows(NamedTuple):
 
 
 def nab_score(
-    corpus: Sequence[NabSeries], threshold: float, profile: NabProfile = NAB_PROFILES["standard"]
+    corpus: Sequence[NabSeries],
+    threshold: float,
+    profile: NabProfile = NAB_PROFILES["standard"],
+    probation: float = PROBATION,
 ) -> NabScore:
     """The score of a corpus at one threshold for all series.
 
+    Args:
+        corpus: scores and windows of each series.
+        threshold: from here on a row alarms.
+        profile: weights.
+        probation: part of each series that is not scored; 0 where the detector knew what came before.
     Raises:
         DataError: no window in the whole corpus counts.
         ShapeError: windows that are not in order, or outside their series.
     """
-    rows = _rows(corpus, profile)
+    rows = _rows(corpus, profile, probation)
     alarms = rows.scores >= threshold
     raw = np.zeros(len(corpus))
     outside = alarms & (rows.window < 0)
@@ -106,12 +114,14 @@ def nab_score(
     return NabScore(score, float(threshold), missed, int(outside.sum()), tuple(raw.tolist()))
 
 
-def best_nab_score(corpus: Sequence[NabSeries], profile: NabProfile = NAB_PROFILES["standard"]) -> NabScore:
+def best_nab_score(
+    corpus: Sequence[NabSeries], profile: NabProfile = NAB_PROFILES["standard"], probation: float = PROBATION
+) -> NabScore:
     """The score at the threshold that is best for the corpus as a whole: how the benchmark compares detectors.
 
     Every distinct score is tried; of equally good thresholds the highest is taken.
     """
-    rows = _rows(corpus, profile)
+    rows = _rows(corpus, profile, probation)
     gains = np.where(rows.window < 0, rows.values, 0.0)
     order = np.argsort(-rows.scores, kind="stable")
     inside = order[rows.window[order] >= 0]
@@ -125,7 +135,7 @@ def best_nab_score(corpus: Sequence[NabSeries], profile: NabProfile = NAB_PROFIL
     last = np.append(np.flatnonzero(np.diff(scores)), len(scores) - 1)
     best = last[np.argmax(totals[last])]
     threshold = scores[best] if totals[best] > 0 else np.inf
-    return nab_score(corpus, float(threshold), profile)
+    return nab_score(corpus, float(threshold), profile, probation)
 
 
 def alarm_values(num_rows: int, windows: Sequence[tuple[int, int]], profile: NabProfile) -> np.ndarray:
@@ -151,12 +161,12 @@ def alarm_values(num_rows: int, windows: Sequence[tuple[int, int]], profile: Nab
     return values
 
 
-def probation_rows(num_rows: int) -> int:
+def probation_rows(num_rows: int, probation: float = PROBATION) -> int:
     """How many rows at the start of a series are not scored."""
-    return min(int(PROBATION * num_rows), MOST_PROBATION_ROWS)
+    return min(int(probation * num_rows), int(probation * _LONGEST))
 
 
-def _rows(corpus: Sequence[NabSeries], profile: NabProfile) -> _Rows:
+def _rows(corpus: Sequence[NabSeries], profile: NabProfile, probation: float) -> _Rows:
     parts = []
     numbered = 0
     for index, (scores, windows) in enumerate(corpus):
@@ -171,7 +181,7 @@ def _rows(corpus: Sequence[NabSeries], profile: NabProfile) -> _Rows:
         for first, last in windows:
             window[first : last + 1] = numbered
             numbered += 1
-        start = probation_rows(length)
+        start = probation_rows(length, probation)
         values = alarm_values(length, windows, profile)
         given = np.asarray(scores, dtype=np.float64)
         parts.append((given[start:], values[start:], np.full(length - start, index), window[start:]))
