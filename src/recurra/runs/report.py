@@ -26,6 +26,7 @@ SMOOTHED_PARTS = 40
 NOT_METRICS = ("kind", "update", "epoch", "seconds", "tokens", "loss", "nats")
 TELLING = (
     *("accuracy", "f1", "exact_match", "bleu", "chrf", "rouge_1", "rouge_2", "rouge_l"),
+    *("owa", "mase", "mae_scaled", "smape", "crps_scaled", "coverage_80", "event_f1", "rmse", "r2"),
     *("macro_f1", "perplexity", "bpc", "roc_auc", "micro_f1", "ece", "nats", "loss"),
 )
 

@@ -147,6 +147,28 @@ METRIC_NAMES: dict[str, dict[str, str]] = {
         "tokens": "Tokens",
         "perplexity": "Perplexity",
         "bpc": "Bits per character",
+        "mae": "MAE",
+        "mse": "MSE",
+        "rmse": "RMSE",
+        "r2": "R²",
+        "mape": "MAPE, %",
+        "smape": "sMAPE, %",
+        "mase": "MASE",
+        "owa": "OWA",
+        "mae_scaled": "MAE, scaled",
+        "mse_scaled": "MSE, scaled",
+        "quantile_loss": "Quantile loss",
+        "crps": "CRPS",
+        "crps_scaled": "CRPS, scaled",
+        "wql": "Weighted quantile loss",
+        "coverage": "Within {} % interval",
+        "event_precision": "Event precision",
+        "event_recall": "Event recall",
+        "event_f1": "Event F1",
+        "pr_auc": "PR AUC",
+        "delay": "Delay in steps",
+        "nab": "NAB score",
+        "flagged": "Share flagged",
         "seconds": "Seconds",
     },
     "zh": {
@@ -179,6 +201,28 @@ METRIC_NAMES: dict[str, dict[str, str]] = {
         "tokens": "词元数",
         "perplexity": "困惑度",
         "bpc": "每字符比特数",
+        "mae": "MAE",
+        "mse": "MSE",
+        "rmse": "RMSE",
+        "r2": "R²",
+        "mape": "MAPE（%）",
+        "smape": "sMAPE（%）",
+        "mase": "MASE",
+        "owa": "OWA",
+        "mae_scaled": "MAE（标准化）",
+        "mse_scaled": "MSE（标准化）",
+        "quantile_loss": "分位数损失",
+        "crps": "CRPS",
+        "crps_scaled": "CRPS（标准化）",
+        "wql": "加权分位数损失",
+        "coverage": "{}% 区间覆盖率",
+        "event_precision": "事件精确率",
+        "event_recall": "事件召回率",
+        "event_f1": "事件 F1",
+        "pr_auc": "PR AUC",
+        "delay": "检出延迟（步）",
+        "nab": "NAB 得分",
+        "flagged": "报警比例",
         "seconds": "秒",
     },
 }
@@ -186,4 +230,7 @@ METRIC_NAMES: dict[str, dict[str, str]] = {
 
 def metric_name(tag: str, lang: str) -> str:
     """The readable name of a metric's tag; the tag itself where none is known."""
-    return METRIC_NAMES[lang].get(tag, tag)
+    names = METRIC_NAMES[lang]
+    if tag.startswith("coverage_"):
+        return names["coverage"].format(tag.removeprefix("coverage_"))
+    return names.get(tag, tag)
