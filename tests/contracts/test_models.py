@@ -244,6 +244,36 @@ WALKS = replace(
     spec=replace(WINDOWS.spec, window=replace(WINDOW, past_size=0)),
     collate=lambda rows: replace(found := window_of(rows), inputs=replace(found.inputs, past_covariates=None)),
 )
+
+
+def stream_of(rows: list[Tensor]) -> Batch:
+    """Two values and a feature a step; both values are wanted one and three steps later, or themselves."""
+    inputs = padded(rows) if rows else Sequences(torch.zeros(0, 1, 3), torch.zeros(0, dtype=torch.int64))
+    values = inputs.data[..., :2]
+    later = [torch.cat([values[:, lead:], values[:, :lead]], 1) for lead in (1, 3)]
+    return Batch(inputs, torch.stack(later, -1).flatten(-2) / 3)
+
+
+def apart(prediction: Forecast, targets: Tensor, mask: Tensor) -> LossSum:
+    """Each parameter has a target of its own, as of `distance`."""
+    gaps = (spread(prediction) - torch.stack([targets, targets + 1], -1))[mask]
+    return LossSum(gaps.square().sum(), torch.tensor(float(gaps.numel())))
+
+
+STREAM = Family(
+    "stream",
+    TaskSpec(InputKind.VECTORS, 3, 8, Resolution.STEP, window=WindowSpec(3, 5, target_size=2, num_parameters=2)),
+    lambda lengths, draw: [torch.randn(length, 3, generator=draw) for length in lengths],
+    stream_of,
+    lambda prediction, batch: steps_of(spread(prediction), batch.inputs),
+    lambda prediction, batch: apart(prediction, batch.targets, batch.inputs.mask),
+)
+AGAIN = replace(
+    STREAM,
+    name="again",
+    spec=replace(STREAM.spec, output_size=4, window=WindowSpec(0, 5, target_size=2, num_parameters=2)),
+    loss=lambda prediction, batch: apart(prediction, batch.inputs.data[..., :2] / 3, batch.inputs.mask),
+)
 CASES: list[tuple[str, Family, dict[str, Any]]] = [
     ("language-model", LANGUAGE, {}),
     ("language-model", LANGUAGE, {"tied": True, "num_layers": 2, "last_size": 8, "cell": "gru"}),
@@ -302,12 +332,18 @@ CASES: list[tuple[str, Family, dict[str, Any]]] = [
         WINDOWS,
         {"history": {"carry": True, "normalisation": "none"}, "head": "segments", "hidden_size": 16},
     ),
+    ("seasonal-forecaster", WINDOWS, {}),
+    ("seasonal-forecaster", WINDOWS, {"dilations": [2], "num_layers": 2, "series_dim": 2, "cell": "gru"}),
     ("forecast-decoder", WINDOWS, {}),
     ("forecast-decoder", WINDOWS, {"history": {"patch_length": 2, "normalisation": "mean"}, "cell": "lstm"}),
     ("forecast-decoder", WINDOWS, {"history": {"carry": True, "normalisation": "running"}, "num_layers": 2}),
     ("autoregressive-forecaster", WALKS, {"series_dim": 3}),
     ("autoregressive-forecaster", WALKS, {"normalisation": "none", "carry": True, "hidden_size": 32}),
     ("autoregressive-forecaster", WALKS, {"normalisation": "window", "cell": "gru", "num_layers": 2}),
+    ("series-predictor", STREAM, {"hidden_size": 24}),
+    ("series-predictor", STREAM, {"hidden_size": 24, "cell": "lstm", "num_layers": 2, "from_last": False}),
+    ("series-autoencoder", AGAIN, {"hidden_size": 24}),
+    ("series-autoencoder", AGAIN, {"hidden_size": 24, "cell": "lstm", "latent_size": 12}),
 ]
 EVERY = pytest.mark.parametrize(("kind", "family", "options"), CASES, ids=lambda part: getattr(part, "name", str(part)))
 

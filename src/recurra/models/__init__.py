@@ -12,7 +12,10 @@ from recurra.models.generative_classifier import GenerativeClassifier, Generativ
 from recurra.models.language_model import LanguageModel, LanguageModelConfig
 from recurra.models.lstm_fcn import LSTMFCN, LSTMFCNConfig
 from recurra.models.reader import Reader, ReaderConfig
+from recurra.models.seasonal_forecaster import SeasonalForecaster, SeasonalForecasterConfig
+from recurra.models.series_autoencoder import SeriesAutoencoder, SeriesAutoencoderConfig
 from recurra.models.series_classifier import SeriesClassifier, SeriesClassifierConfig
+from recurra.models.series_predictor import SeriesPredictor, SeriesPredictorConfig
 from recurra.models.story_reader import StoryReader, StoryReaderConfig
 from recurra.models.tagger import Tagger, TaggerConfig
 from recurra.models.text_classifier import TextClassifier, TextClassifierConfig
@@ -24,6 +27,7 @@ MODELS: dict[str, Any] = {
     "encoder-decoder": EncoderDecoder,
     "tagger": Tagger,
     "forecaster": Forecaster,
+    "seasonal-forecaster": SeasonalForecaster,
     "forecast-decoder": ForecastDecoder,
     "autoregressive-forecaster": AutoregressiveForecaster,
     "reader": Reader,
@@ -31,6 +35,8 @@ MODELS: dict[str, Any] = {
     "series-classifier": SeriesClassifier,
     "lstm-fcn": LSTMFCN,
     "crnn": CRNN,
+    "series-predictor": SeriesPredictor,
+    "series-autoencoder": SeriesAutoencoder,
 }
 ModelConfig = by_kind(model.Config for model in MODELS.values())
 
@@ -55,8 +61,14 @@ __all__ = [
     "ModelConfig",
     "Reader",
     "ReaderConfig",
+    "SeasonalForecaster",
+    "SeasonalForecasterConfig",
+    "SeriesAutoencoder",
+    "SeriesAutoencoderConfig",
     "SeriesClassifier",
     "SeriesClassifierConfig",
+    "SeriesPredictor",
+    "SeriesPredictorConfig",
     "StoryReader",
     "StoryReaderConfig",
     "Tagger",
