@@ -274,6 +274,7 @@ AGAIN = replace(
     spec=replace(STREAM.spec, output_size=4, window=WindowSpec(0, 5, target_size=2, num_parameters=2)),
     loss=lambda prediction, batch: apart(prediction, batch.inputs.data[..., :2] / 3, batch.inputs.mask),
 )
+SEASONS = replace(WINDOWS, name="seasons", spec=replace(WINDOWS.spec, window=replace(WINDOW, context_length=16)))
 CASES: list[tuple[str, Family, dict[str, Any]]] = [
     ("language-model", LANGUAGE, {}),
     ("language-model", LANGUAGE, {"tied": True, "num_layers": 2, "last_size": 8, "cell": "gru"}),
@@ -332,8 +333,8 @@ CASES: list[tuple[str, Family, dict[str, Any]]] = [
         WINDOWS,
         {"history": {"carry": True, "normalisation": "none"}, "head": "segments", "hidden_size": 16},
     ),
-    ("seasonal-forecaster", WINDOWS, {}),
-    ("seasonal-forecaster", WINDOWS, {"dilations": [2], "num_layers": 2, "series_dim": 2, "cell": "gru"}),
+    ("seasonal-forecaster", SEASONS, {"dilations": [1, 3]}),
+    ("seasonal-forecaster", SEASONS, {"dilations": [2], "num_layers": 2, "series_dim": 2, "cell": "gru"}),
     ("forecast-decoder", WINDOWS, {}),
     ("forecast-decoder", WINDOWS, {"history": {"patch_length": 2, "normalisation": "mean"}, "cell": "lstm"}),
     ("forecast-decoder", WINDOWS, {"history": {"carry": True, "normalisation": "running"}, "num_layers": 2}),
