@@ -13,7 +13,7 @@ from recurra.data.config import DataConfig
 from recurra.data.frames import Table, table_of
 from recurra.data.readers.decoding import require_file
 from recurra.data.readers.options import ReadOptions
-from recurra.data.series_columns import SeriesColumns, choose_series_columns
+from recurra.data.series_columns import ID_NAMES, SeriesColumns, choose_series_columns
 from recurra.data.series_grid import settle
 from recurra.data.series_options import SeriesConfig
 from recurra.data.series_types import Series, SeriesSet, joined
@@ -151,7 +151,7 @@ def _read_rows(file: Path, options: ReadOptions) -> tuple[list[Series], SeriesCo
     """A series a row: its id, then its values; empty cells at the end are none."""
     cells, lines, delimiter = read_cells(file, options)
     named, _ = header_of(file, cells, lines, options)
-    if named:
+    if named or (options.header == "auto" and _numbers_the_steps(cells[0])):
         cells, lines = cells[1:], lines[1:]
     if not cells:
         raise DataError(f"{file}: the header stands alone: there are no series.")
@@ -176,6 +176,13 @@ def _read_rows(file: Path, options: ReadOptions) -> tuple[list[Series], SeriesCo
     columns = SeriesColumns("rows", None, "0", ("value",), (), (), (), None)
     note = f"{file}: a series in each row, {len(drafts)} in all (else pass --data.series.layout)."
     return drafts, columns, [note]
+
+
+def _numbers_the_steps(cells: list[str]) -> bool:
+    """Whether a row is a header such as id, 1, 2, 3: a name, then numbers that count up."""
+    counts = [cell.strip() for cell in cells[1:] if cell.strip()]
+    first = cells[0].strip().lower() in ("", *ID_NAMES)
+    return first and counts in ([str(step + low) for step in range(len(counts))] for low in (0, 1))
 
 
 def _is_ragged(file: Path, options: ReadOptions) -> bool:

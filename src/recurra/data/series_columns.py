@@ -17,7 +17,7 @@ _STAMP_NAMES = (
     "ds", "date", "datetime", "timestamp", "time", "stamp", "date_time", "day", "month", "year", "week", "hour",
     "period", "日期", "时间",
 )  # fmt: skip
-_ID_NAMES = (
+ID_NAMES = (
     "unique_id", "series_id", "item_id", "ts_id", "series", "id", "name", "ticker", "symbol", "store", "sensor",
     "station", "product", "item", "sku", "编号", "名称",
 )  # fmt: skip
@@ -159,7 +159,7 @@ def _find_id(
     repeated = not rising and stamps is not None and len(np.unique(stamps)) < len(stamps)
     free = [name for name in table.columns if name not in taken]
     by_name = {name.strip().lower(): name for name in reversed(free)}
-    usual = [by_name[name] for name in _ID_NAMES if name in by_name]
+    usual = [by_name[name] for name in ID_NAMES if name in by_name]
     texts = [name for name in free if not table.is_numeric(name)]
     found = None
     if config.layout == "long" or repeated:

@@ -57,13 +57,16 @@ def read_series_splits(data: DataConfig, horizon: int = 1) -> SeriesSplits:
     Raises:
         ConfigError: no training file.
         DataError: as `read_series` and `split_series`.
+
+    With `data.skip_bad_rows`, series that are constant over their training part are left out.
     """
     if data.train is None:
         raise ConfigError("no training data: give --data.train FILE (CSV, TSV, JSONL or Parquet).")
     train = read_series(data.train, data)
     valid = None if data.valid is None else read_series(data.valid, data)
     test = None if data.test is None else read_series(data.test, data)
-    return split_series(train, data, valid, test, horizon=horizon)
+    splits = split_series(train, data, valid, test, horizon=horizon)
+    return _without_constant(splits) if data.skip_bad_rows else splits
 
 
 def split_series(
@@ -120,16 +123,40 @@ def require_variation(splits: SeriesSplits) -> None:
         DataError: a column is constant over the training part.
     """
     for one, end in zip(splits.whole.series, splits.ends[:, 0].tolist(), strict=True):
-        for column, name in enumerate(splits.whole.targets):
-            values = one.values[:end, column]
-            values = values[~np.isnan(values)]
-            if len(values) > 1 and (values == values[0]).all():
-                raise DataError(
-                    f"{splits.whole.source}: series {one.name!r}: column {name!r} is {values[0]:g} in all "
-                    f"{len(values)} rows "
-                    f"of the training part{_lines(one, end)}: there is nothing to learn. Leave the series or "
-                    "column out."
-                )
+        constant = np.flatnonzero(_constant(one.values[:end]))
+        if len(constant):
+            column = int(constant[0])
+            value = one.values[:end, column][~np.isnan(one.values[:end, column])][0]
+            raise DataError(
+                f"{splits.whole.source}: series {one.name!r}: column {splits.whole.targets[column]!r} is "
+                f"{value:g} in all "
+                f"{end} rows of the training part{_lines(one, end)}: there is nothing to learn. Leave the "
+                "series or column "
+                "out; data.skip_bad_rows=true leaves out such series."
+            )
+
+
+def _constant(values: np.ndarray) -> np.ndarray:
+    """(C,) whether a column of (T, C) has several values, and all are the same."""
+    known = ~np.isnan(values)
+    lowest = np.where(known, values, np.inf).min(axis=0, initial=np.inf)
+    highest = np.where(known, values, -np.inf).max(axis=0, initial=-np.inf)
+    constant: np.ndarray = (known.sum(axis=0) > 1) & (lowest == highest)
+    return constant
+
+
+def _without_constant(splits: SeriesSplits) -> SeriesSplits:
+    ends = splits.ends[:, 0].tolist()
+    kept = [not _constant(one.values[:end]).all() for one, end in zip(splits.whole.series, ends, strict=True)]
+    if all(kept) or not any(kept):
+        return splits
+    names = [one.name for one, keep in zip(splits.whole.series, kept, strict=True) if not keep]
+    listed = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
+    return SeriesSplits(
+        replace(splits.whole, series=tuple(one for one, keep in zip(splits.whole.series, kept, strict=True) if keep)),
+        splits.ends[kept],
+        (*splits.notes, f"{len(names)} series were left out, as their values never change: {listed}."),
+    )
 
 
 def _lines(series: Series, end: int) -> str:

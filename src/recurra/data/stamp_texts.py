@@ -91,7 +91,8 @@ def _parse_distinct(texts: list[str], stamp_format: str | None) -> tuple[np.ndar
     if stamp_format is not None:
         return _strptime(texts, stamp_format), ""
     texts, note = _without_zone(texts)
-    if all(text.isdecimal() for text in texts[:_SAMPLE]) and not _are_dates(texts):
+    sample = texts[:_SAMPLE]
+    if sum(text.isdecimal() for text in sample) * 2 >= len(sample) and not _are_dates(texts):
         numbers = _integers(texts)
         for factor, name in ((1, "seconds"), (1000, "milliseconds")):
             # between 1990 and 2100
@@ -111,13 +112,32 @@ def _parse_distinct(texts: list[str], stamp_format: str | None) -> tuple[np.ndar
 
 def _are_dates(texts: list[str]) -> bool:
     """Whether numbers are years (1949), or dates without separators (19490131)."""
+    if not all(text.isdecimal() for text in texts[:_SAMPLE]):
+        return False
     lengths = {len(text) for text in texts}
     if lengths == {4}:
-        return all(1700 <= int(text) <= 2200 for text in texts)
+        return all("17" <= text[:2] <= "22" for text in texts)
     return lengths == {8} and all("17" <= text[:2] <= "22" and "01" <= text[4:6] <= "12" for text in texts[:_SAMPLE])
 
 
 def _guess_format(texts: Sequence[str]) -> str | None:
+    """How the texts are written; where one way fits most of them only, that one: the rest is at fault."""
+    form = _common_format(texts)
+    if form is None:
+        sample = texts[:_SAMPLE]
+        dates = [text for text in sample if _is_date(text)]
+        form = _common_format(dates) if dates and len(dates) * 2 >= len(sample) else None
+    return form
+
+
+def _is_date(text: str) -> bool:
+    if len(text) > 40 or not any(mark.isdigit() for mark in text):
+        return False
+    forms = (*_DATES, *_MONTHS, *(form for pair in _AMBIGUOUS for form in pair))
+    return _fits([text], "iso") or any(_fits([text], date + clock) for date in forms for clock in _CLOCKS)
+
+
+def _common_format(texts: Sequence[str]) -> str | None:
     sample = [_ZONE.sub("", text.strip()) if ":" in text else text.strip() for text in texts[:_SAMPLE]]
     if all(_ISO.fullmatch(text) for text in sample):
         return "iso"
@@ -151,6 +171,8 @@ def _by_spacing(texts: Sequence[str], forms: list[str]) -> str:
 
 
 def _fits(texts: Sequence[str], form: str) -> bool:
+    if form == "iso":
+        return all(_ISO.fullmatch(text) for text in texts)
     try:
         for text in texts:
             datetime.strptime(text, form)
