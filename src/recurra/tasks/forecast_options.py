@@ -62,6 +62,11 @@ class ForecastingConfig(Config):
     def _periods_rise(cls, given: list[int] | None) -> list[int] | None:
         return None if given is None else sorted(set(given))
 
+    @field_validator("levels")
+    @classmethod
+    def _levels_rise(cls, given: list[float]) -> list[float]:
+        return sorted(set(given))
+
     @model_validator(mode="after")
     def _counts_stay_counts(self) -> ForecastingConfig:
         if self.likelihood.kind == "negative-binomial" and self.scaling != "none":

@@ -54,13 +54,14 @@ def prepare(
     ends = np.repeat(splits.ends, len(rows) // len(whole.series), axis=0)
     if config.likelihood.kind == "negative-binomial":
         require_counts(rows, whole.source)
+    if fitted is not None:
+        ForecastReader(config, fitted).channels(whole)
     fit = _fit(config, data, whole, rows, ends, fitted)
     reader = ForecastReader(config, fit)
-    table = tuple(map(reader.row, rows))
     windows = config.windows
-    starts = np.concatenate(
-        [training_starts(ends[:, 0], config.context_length, config.horizon)[:, None], ends[:, :2]], 1
-    )
+    starts = _starts(config, ends)
+    firsts = np.where(ends[:, 0] > 0, ends[:, 0], starts[:, 1])
+    table = tuple(reader.row(one, int(first)) for one, first in zip(rows, firsts, strict=True))
     strides = (windows.stride, windows.evaluation_stride, windows.evaluation_stride)
     parts = []
     for part, stride in enumerate(strides):
@@ -233,10 +234,8 @@ class ForecastReader:
             ) from error
         if values.ndim not in (1, 2):
             raise DataError(f"item {number} has shape {values.shape}: (T,) or (T, C) is wanted.")
-        nothing = np.zeros((len(values), 0))
-        return Series(
-            str(number), np.arange(len(values)), values.reshape(len(values), -1), nothing, nothing, np.zeros(0)
-        )
+        columns, nothing = values if values.ndim == 2 else values[:, None], np.zeros((len(values), 0))
+        return Series(str(number), np.arange(len(values)), columns, nothing, nothing, np.zeros(0))
 
     def first_origin(self, series: Series, horizon: int) -> int:
         """The first origin after all that training and validation looked at."""
@@ -293,6 +292,13 @@ class ForecastReader:
             stamps = np.concatenate([series.stamps, self.fit.continued(series.stamps, horizon)])
             row = replace(row, calendar=self.fit.dated(stamps))
         return row
+
+
+def _starts(config: ForecastingConfig, ends: np.ndarray) -> np.ndarray:
+    """(R, 3) the first origin of each part; a series that training does not see needs a history of its own first."""
+    first = np.maximum(np.minimum(config.context_length, ends[:, 2] - config.horizon), 1)
+    held_out = [np.where(ends[:, part] > 0, ends[:, part], first) for part in (0, 1)]
+    return np.stack([training_starts(ends[:, 0], config.context_length, config.horizon), *held_out], axis=1)
 
 
 def _fit(

@@ -38,6 +38,8 @@ from recurra.tasks.series_items import SeriesItems
 
 _DECILES = tuple(place / 10 for place in range(1, 10))
 _QUICK_PATHS = 20
+_MOST_WITH_PATHS = 2_000
+"""Origins; of more, the quantiles of the paths are kept, and the paths are not."""
 _SEED = 0
 
 
@@ -188,7 +190,7 @@ class Forecasting(SeriesItems):
         probabilities = self.probabilities(detailed=not split.asked)
         quantiles = self._quantiles(forecast, mean, batch, probabilities)
         samples = None
-        if forecast.samples is not None:
+        if forecast.samples is not None and len(split) <= _MOST_WITH_PATHS:
             samples = forecast.samples.detach().cpu().double().numpy() * scale[:, None] + shift[:, None]
         found = []
         for place, (row, origin) in enumerate(split.places[batch.chosen].tolist()):
