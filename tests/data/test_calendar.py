@@ -56,7 +56,7 @@ def test_holidays(tmp_path: Path) -> None:
     (tmp_path / "h.csv").write_text('date,name\n# moved\n2020-12-25,Christmas\n\n"2020-01-01","New Year"\n')
     assert read_holidays(tmp_path / "h.csv").astype(str).tolist() == ["2020-01-01", "2020-12-25"]
     (tmp_path / "h.csv").write_text("2020-12-25\nlater\n")
-    with pytest.raises(DataError, match="h.csv:2"):
+    with pytest.raises(DataError, match=r"h\.csv:2"):
         read_holidays(tmp_path / "h.csv")
     for wrong in ([], ["12"], ["soon"]):
         with pytest.raises(DataError):

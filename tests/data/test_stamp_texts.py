@@ -13,9 +13,27 @@ EXPECTED = np.array(DAYS, "datetime64[s]")
 
 @pytest.mark.parametrize(
     "form",
-    ["%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d", "%Y年%m月%d日", "%d.%m.%Y", "%d %b %Y", "%d-%b-%Y", "%b %d, %Y"]
-    + ["%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S", "%m/%d/%Y %I:%M %p"]
-    + ["%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d %H:%M:%S+01:00", "%d.%m.%Y %H:%M:%S"],
+    [
+        "%Y-%m-%d",
+        "%Y/%m/%d",
+        "%Y.%m.%d",
+        "%Y%m%d",
+        "%Y年%m月%d日",
+        "%d.%m.%Y",
+        "%d %b %Y",
+        "%d-%b-%Y",
+        "%b %d, %Y",
+        "%d/%m/%Y",
+        "%m/%d/%Y",
+        "%d-%m-%Y",
+        "%m-%d-%Y",
+        "%Y-%m-%d %H:%M",
+        "%Y-%m-%dT%H:%M:%S",
+        "%m/%d/%Y %I:%M %p",
+        "%Y-%m-%dT%H:%M:%SZ",
+        "%Y-%m-%d %H:%M:%S+01:00",
+        "%d.%m.%Y %H:%M:%S",
+    ],
 )
 def test_usual_ways_to_write_a_date(form: str) -> None:
     texts = [stamp.item().strftime(form) for stamp in EXPECTED]

@@ -109,8 +109,6 @@ def test_natural_periods(name: str, periods: tuple[int, ...]) -> None:
         ("B", "business days"),
         ("1 hour", "hours"),
         ("M", "months"),
-    ]
-    + [
         ("MS", "months"),
         ("ME", "month ends"),
         ("W", "weeks"),
