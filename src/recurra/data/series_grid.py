@@ -11,7 +11,7 @@ import numpy as np
 from recurra.core.errors import DataError
 from recurra.data.series_columns import SeriesColumns
 from recurra.data.series_options import SeriesConfig
-from recurra.data.series_types import Series, filled_forward
+from recurra.data.series_types import Series, carried_forward
 from recurra.data.stamps import Frequency, infer_frequency
 
 _FILL = "Fill them with --data.series.missing=interpolate, forward or zero, or leave the rows as they are with keep."
@@ -274,21 +274,16 @@ def _interpolated(column: np.ndarray) -> np.ndarray:
     return np.interp(np.arange(len(column)), known, column[known])
 
 
-def carried_forward(column: np.ndarray) -> np.ndarray:
-    """A (T,) column with NaN replaced by the last value before, at the start by the first after; 0 without any."""
-    known = np.flatnonzero(~np.isnan(column))
-    if not len(known):
-        return np.zeros_like(column)
-    carried = filled_forward(column)
-    carried[: known[0]] = column[known[0]]
-    return carried
+def _forward(column: np.ndarray) -> np.ndarray:
+    carried = carried_forward(column)
+    return np.where(np.isnan(carried), column[np.argmax(~np.isnan(column))], carried)
 
 
 def _zero(column: np.ndarray) -> np.ndarray:
     return np.nan_to_num(column)
 
 
-_FILLED = {"interpolate": _interpolated, "forward": carried_forward, "zero": _zero}
+_FILLED = {"interpolate": _interpolated, "forward": _forward, "zero": _zero}
 
 
 def _spread(values: np.ndarray, places: np.ndarray, total: int, empty: float) -> np.ndarray:

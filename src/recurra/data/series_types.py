@@ -99,7 +99,7 @@ def joined(parts: Sequence[Series]) -> Series:
     )
 
 
-def filled_forward(values: np.ndarray) -> np.ndarray:
+def carried_forward(values: np.ndarray) -> np.ndarray:
     """Values (T, ...) with NaN replaced by the last value before; NaN stays where there is none before."""
     missing = np.isnan(values)
     steps = np.arange(len(values)).reshape(-1, *[1] * (values.ndim - 1))

@@ -17,7 +17,7 @@ from recurra.core.errors import ConfigError, DataError
 from recurra.core.inputs import Window
 from recurra.core.sequences import Sequences
 from recurra.data.sampling import require_same_setting
-from recurra.data.series_types import filled_forward
+from recurra.data.series_types import carried_forward
 from recurra.data.sharding import ONE_PROCESS, Shard
 
 
@@ -314,7 +314,7 @@ def _flat_covariates(series: Sequence[np.ndarray | None], tail: int) -> _Flat | 
 
 def _filled(values: np.ndarray) -> np.ndarray:
     """Without NaN, and without a look at what comes later."""
-    return np.nan_to_num(filled_forward(values)) if np.isnan(values).any() else values
+    return np.nan_to_num(carried_forward(values)) if np.isnan(values).any() else values
 
 
 def _float(values: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ import numpy as np
 
 from recurra.core.errors import DataError
 from recurra.data import Frequency, Series, SeriesSet, calendar_features
-from recurra.data.series_grid import carried_forward
+from recurra.data.series_types import carried_forward
 from recurra.tasks.forecast_results import stamp_texts
 
 Scaling = Literal["standard", "mean", "none"]
@@ -188,7 +188,7 @@ def require_counts(rows: Sequence[Series], source: str) -> None:
 
 def without_holes(values: np.ndarray) -> np.ndarray:
     """(T, C) with NaN replaced by the last value before, at the start by the first after."""
-    return np.apply_along_axis(carried_forward, 0, values) if np.isnan(values).any() else values
+    return np.nan_to_num(carried_forward(carried_forward(values)[::-1])[::-1]) if np.isnan(values).any() else values
 
 
 def _known(values: np.ndarray) -> np.ndarray:
