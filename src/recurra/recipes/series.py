@@ -35,9 +35,9 @@ def lstm_fcn() -> RunConfig:
 def series_classifier() -> RunConfig:
     """A bidirectional LSTM with attention pooling."""
     return RunConfig(
-        task=SeriesClassificationConfig(augmentation=_AUGMENTATION),
+        task=SeriesClassificationConfig(augmentation=_AUGMENTATION.model_copy(update={"mixing": 0.0})),
         model=SeriesClassifierConfig(hidden_size=64, dropout=DropoutConfig(output=0.2)),
-        optimizer=_OPTIMIZER,
+        optimizer=_OPTIMIZER.model_copy(update={"learning_rate": 1e-2}),
         schedule=_SCHEDULE,
         training=_TRAINING,
     )
