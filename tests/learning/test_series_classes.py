@@ -22,9 +22,9 @@ def bumps(number: int, seed: int) -> tuple[list[np.ndarray], np.ndarray]:
     return rows, labels
 
 
-@pytest.mark.parametrize("recipe", ["lstm-fcn", "crnn", "series-classifier"])
-def test_shapes_at_random_places(recipe: str) -> None:
-    model = SeriesClassifier(recipe, epochs=25).fit(*bumps(120, seed=0))
+@pytest.mark.parametrize(("recipe", "epochs"), [("lstm-fcn", 15), ("crnn", 20), ("series-classifier", 40)])
+def test_shapes_at_random_places(recipe: str, epochs: int) -> None:
+    model = SeriesClassifier(recipe, epochs=epochs).fit(*bumps(120, seed=0))
     assert model.score(*bumps(90, seed=1)) > 0.9
 
 
