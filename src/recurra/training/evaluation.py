@@ -22,17 +22,21 @@ def run_over(
     A task that must search for its predictions does so with the bare model; `quick` is for it.
     """
     was_training = model.training
-    model.eval()
+    # to set and reset the mode of every module would take a tenth of a single prediction
+    if was_training:
+        model.eval()
     state = None
     try:
         while (batch := stream.next_batch()) is not None:
-            batch = batch.to(device)
+            if batch.targets.device != device:
+                batch = batch.to(device)
             output = _answer(model, task, batch, state, quick)
             state = output.state if stream.carries_state else None
             if not batch.blank:
                 yield batch, output
     finally:
-        model.train(was_training)
+        if was_training:
+            model.train()
 
 
 def _answer(model: nn.Module, task: Task, batch: Batch, state: State | None, quick: bool) -> ModelOutput:
