@@ -21,6 +21,7 @@ ID_NAMES = (
     "unique_id", "series_id", "item_id", "ts_id", "series", "id", "name", "ticker", "symbol", "store", "sensor",
     "station", "product", "item", "sku", "编号", "名称",
 )  # fmt: skip
+_PARTS_OF_DATES = {"day", "month", "week", "hour", "period"}
 _COUNTER_NAMES = {"", "index", "id", "no", "row", "unnamed: 0", "0"}
 
 
@@ -148,8 +149,11 @@ def _holds_stamps(table: Table, name: str) -> bool:
 
 
 def _holds_numbers_of_steps(table: Table, name: str) -> bool:
-    texts = [text.strip() for text in table.texts(name)[:200]] if table.named else [""]
-    return all(text.isdecimal() for text in texts) and len(set(texts)) > 1
+    texts = table.texts(name)[:200] if table.named else [""]
+    if not all(text.isdecimal() for text in texts) or len(set(texts)) < 2:
+        return False
+    # a month of 1 to 12 beside a year is a part of a date
+    return name.strip().lower() not in _PARTS_OF_DATES or bool((np.diff([int(text) for text in texts]) > 0).all())
 
 
 def _find_id(

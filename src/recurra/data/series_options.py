@@ -55,6 +55,11 @@ class SeriesConfig(Config):
         "none: data.valid_fraction and data.test_fraction at the end",
     )
 
+    windows: str | None = Field(
+        None,
+        description='JSON file of known anomalies, {"series.csv": [["first stamp", "last stamp"], ...]}, as NAB\'s',
+    )
+
     @field_validator("frequency")
     @classmethod
     def _is_a_frequency(cls, value: str | None) -> str | None:

@@ -71,7 +71,7 @@ def header_of(
         named = guess_header(rows[:_SAMPLE])[0]
     if not named:
         return False, [str(number) for number in range(len(rows[0]))]
-    names = [name.strip() or str(number) for number, name in enumerate(rows[0])]
+    names = [" ".join(name.split()) or str(number) for number, name in enumerate(rows[0])]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise DataError(f"{path}:{lines[0]}: two columns are named {twice!r}. Rename one of them.")
