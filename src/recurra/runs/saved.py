@@ -30,7 +30,7 @@ from recurra.decoding import SamplingConfig, SearchConfig, beam_search, sample
 from recurra.models import MODELS
 from recurra.runs.card import model_card
 from recurra.runs.config import RunConfig
-from recurra.tasks import TASKS, Backtesting, Classifying, FileTask, LanguageModelling, StreamOptions
+from recurra.tasks import TASKS, Backtesting, Classifying, FileTask, LanguageModelling, Streaming, StreamOptions
 from recurra.training.checkpoint import load_model_tensors, model_tensors, save_tensors
 from recurra.training.evaluation import run_over
 
@@ -116,6 +116,16 @@ class SavedModel:
         """
         task = self.task.asked_for(horizon, None if levels is None else tuple(levels))
         return SavedModel(self.config, task, self.model, self.metrics)
+
+    def live(self, item: Any) -> Any:
+        """What goes on with each new observation of an item: `LiveForecast` for a series.
+
+        Args:
+            item: the history so far, as `predict` takes it.
+        """
+        if not isinstance(self.task, Streaming):
+            raise ConfigError(f"a {self.config.task.kind} model can't go on with new observations.")
+        return self.task.live(self.model, item)
 
     def backtest(self, paths: str | Path | list[str], stride: int = 1, **options: Any) -> dict[str, float]:
         """Metrics of forecasts from one origin after another, all of them after the time of training.

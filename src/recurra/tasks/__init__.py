@@ -12,6 +12,7 @@ from recurra.tasks.base import (
     PlainItems,
     Preparation,
     Prepared,
+    Streaming,
     StreamOptions,
     TextItems,
     require_texts,
@@ -20,6 +21,7 @@ from recurra.tasks.forecast_options import ForecastingConfig
 from recurra.tasks.forecast_results import ForecastResult
 from recurra.tasks.forecasting import Forecasting
 from recurra.tasks.language_modelling import LanguageModelling, LanguageModellingConfig, documents
+from recurra.tasks.live_forecast import LiveForecast
 from recurra.tasks.pictures import Alignment, ForecastPicture, Picture, ScorePicture
 from recurra.tasks.question_answering import QuestionAnswering, QuestionAnsweringConfig
 from recurra.tasks.series_classification import SeriesClassification, SeriesClassificationConfig
@@ -59,6 +61,7 @@ __all__ = [
     "ForecastingConfig",
     "LanguageModelling",
     "LanguageModellingConfig",
+    "LiveForecast",
     "Picture",
     "PlainItems",
     "Preparation",
@@ -74,6 +77,7 @@ __all__ = [
     "StoryQuestions",
     "StoryQuestionsConfig",
     "StreamOptions",
+    "Streaming",
     "Summarisation",
     "SummarisationConfig",
     "Tagging",

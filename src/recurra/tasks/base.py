@@ -167,6 +167,14 @@ class Calibrating(Protocol):
         """Called once, after the training and before the test: thresholds, or the width of intervals."""
 
 
+@runtime_checkable
+class Streaming(Protocol):
+    """A task whose items grow, and whose answers go on with each new observation."""
+
+    def live(self, model: Any, item: Any) -> Any:
+        """What goes on: it has `update`, which takes the next observation."""
+
+
 class PlainItems:
     """What holds for a task that says nothing else: no header, no picture, nothing to be asked for."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -26,60 +27,58 @@ class StepwiseForecaster(Protocol):
         """The next step (B, 1, C, K) after `values` (B, C), and the state to go on from."""
 
 
-def forecast_ahead(
-    model: Any,
-    window: Window,
-    likelihood: Likelihood,
-    horizon: int,
-    num_paths: int,
-    generator: torch.Generator,
-    state: State | None = None,
-) -> Forecast:
-    """The model's forecast of `horizon` steps, or of all those that it gives at once.
+@dataclass(frozen=True, kw_only=True)
+class Walk:
+    """How the steps ahead are walked.
 
-    Args:
-        model: any forecasting model.
-        window: the history, and what is known ahead.
+    Attributes:
         likelihood: draws values.
         horizon: H.
         num_paths: N, of models that go step by step.
         generator: of random numbers.
-        state: of `observe`, after which the window goes on; None: the window is the whole history.
     """
+
+    likelihood: Likelihood
+    horizon: int
+    num_paths: int
+    generator: torch.Generator
+
+
+def forecast_window(model: Any, window: Window, walk: Walk) -> Forecast:
+    """The model's forecast of `walk.horizon` steps after a window, or of all those that it gives at once."""
     if isinstance(model, StepwiseForecaster):
-        return _paths(model, model.begin(window, state), window, likelihood, horizon, num_paths, generator)
+        return _paths(model, model.begin(window), window.future_known, walk)
     if not hasattr(model, "observe"):
-        found: Forecast = model(window, state).prediction
+        found: Forecast = model(window).prediction
         return found
-    seen = model.observe(window, state)
+    return forecast_onward(model, model.observe(window), window, walk)
+
+
+def forecast_onward(model: Any, state: State, ahead: Window, walk: Walk) -> Forecast:
+    """The same from the state of `observe`; `ahead` has no steps of history, but what is known of those to come."""
+    if isinstance(model, StepwiseForecaster):
+        return _paths(model, model.begin(ahead, state), ahead.future_known, walk)
     if "horizon" in inspect.signature(model.forecast).parameters:
-        found = model.forecast(seen, window.future_known, horizon=horizon)
+        found: Forecast = model.forecast(state, ahead.future_known, horizon=walk.horizon)
         return found
-    found = model.forecast(seen, window.future_known)
+    found = model.forecast(state, ahead.future_known)
     return found
 
 
-def _paths(
-    model: StepwiseForecaster,
-    state: State,
-    window: Window,
-    likelihood: Likelihood,
-    horizon: int,
-    num_paths: int,
-    generator: torch.Generator,
-) -> Forecast:
+def _paths(model: StepwiseForecaster, state: State, known: Tensor | None, walk: Walk) -> Forecast:
     """Sample paths; of points, which can't be drawn, the one path that reads its own forecasts."""
-    count, known = window.past.batch_size, window.future_known
-    copies = num_paths if likelihood.is_distribution else 1
-    rows = torch.arange(count, device=window.past.data.device).repeat_interleave(copies)
+    likelihood = walk.likelihood
+    count = len(next(states.leaves(state)))
+    copies = walk.num_paths if likelihood.is_distribution else 1
+    rows = torch.arange(count, device=next(states.leaves(state)).device).repeat_interleave(copies)
     state = states.select(state, rows)
     values: Tensor | None = None
     drawn = []
-    for step in range(horizon):
+    for step in range(walk.horizon):
         forecast, state = model.step(values, None if known is None else known[rows, step], state)
         if likelihood.is_distribution:
             shift, scale = forecast.shift[:, 0], forecast.scale[:, 0]
-            values = likelihood.sample(forecast.parameters[:, 0], shift, scale, generator)
+            values = likelihood.sample(forecast.parameters[:, 0], shift, scale, walk.generator)
         else:
             values = likelihood.mean(forecast)[:, 0]
         drawn.append(values)

@@ -129,15 +129,6 @@ class ForecastSplit:
         found: list[np.ndarray] = self._kept["filled"]
         return found
 
-    def scales(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Shift and scale (B, C) of rows (B,)."""
-        if "scales" not in self._kept:
-            self._kept["scales"] = tuple(
-                np.stack([getattr(row.scale, p) for row in self.rows]) for p in ("shift", "scale")
-            )
-        shift, scale = self._kept["scales"]
-        return shift[rows], scale[rows]
-
     def _seasonal(self, row: int) -> np.ndarray:
         key = f"seasonal-{row}"
         if key not in self._kept:

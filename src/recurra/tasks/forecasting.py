@@ -11,10 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from copy import copy
 from dataclasses import replace
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from recurra.core.batch import Batch, InputKind, LossSum, ModelOutput, Resolution, TaskSpec, WindowSpec
 from recurra.core.config import Config
@@ -27,12 +28,13 @@ from recurra.metrics.forecasts import ends
 from recurra.tasks.base import Preparation, Prepared, StreamOptions
 from recurra.tasks.forecast_fit import ForecastFit
 from recurra.tasks.forecast_options import ForecastingConfig
-from recurra.tasks.forecast_paths import forecast_ahead
+from recurra.tasks.forecast_paths import Walk, forecast_window
 from recurra.tasks.forecast_preparing import ForecastReader, prepare
 from recurra.tasks.forecast_report import baselines, report
 from recurra.tasks.forecast_residuals import fit_residuals, residual_quantiles
 from recurra.tasks.forecast_results import ForecastResult, ForecastTruth, picture_of
-from recurra.tasks.forecast_windows import ForecastBatch, ForecastSplit, ForecastStream
+from recurra.tasks.forecast_windows import ForecastBatch, ForecastRow, ForecastSplit, ForecastStream
+from recurra.tasks.live_forecast import LiveForecast
 from recurra.tasks.pictures import ForecastPicture
 from recurra.tasks.series_items import SeriesItems
 
@@ -175,38 +177,37 @@ class Forecasting(SeriesItems):
     def search(self, model: Any, batch: Batch, *, quick: bool) -> ModelOutput:
         """The model's forecast; of a model that reads what it said, drawn paths."""
         assert isinstance(batch, ForecastBatch), "a batch of forecasting comes from its stream"
+        task = self.asked_for(batch.whole.horizon, None)
+        return ModelOutput(forecast_window(model, batch.inputs, task.walk(batch.targets.device, quick=quick)), None)
+
+    def walk(self, device: torch.device, *, quick: bool = False) -> Walk:
+        """How the steps ahead are walked; the same paths are drawn each time."""
         paths = min(_QUICK_PATHS, self.config.num_paths) if quick else self.config.num_paths
-        generator = torch.Generator(device=batch.targets.device).manual_seed(_SEED)
-        forecast = forecast_ahead(model, batch.inputs, self.likelihood, batch.whole.horizon, paths, generator)
-        return ModelOutput(forecast, None)
+        generator = torch.Generator(device=device).manual_seed(_SEED)
+        return Walk(likelihood=self.likelihood, horizon=self.horizon, num_paths=paths, generator=generator)
+
+    def live(self, model: Any, item: Any) -> LiveForecast:
+        """A forecast of an item that goes on with each new observation."""
+        return LiveForecast(self, model, item)
 
     def predict(self, prediction: Forecast, batch: Batch) -> list[ForecastResult]:
         """Point forecasts and quantiles in the units of the file."""
         assert isinstance(batch, ForecastBatch), "a batch of forecasting comes from its stream"
-        split, rows = batch.whole, batch.rows
-        forecast = self._cut(_as_float(prediction), split.horizon)
-        shift, scale = (part[:, None] for part in split.scales(rows))
-        mean = self.likelihood.mean(forecast).detach().cpu().double().numpy() * scale + shift
-        probabilities = self.probabilities(detailed=not split.asked)
-        quantiles = self._quantiles(forecast, mean, batch, probabilities)
-        samples = None
-        if forecast.samples is not None and len(split) <= _MOST_WITH_PATHS:
-            samples = forecast.samples.detach().cpu().double().numpy() * scale[:, None] + shift[:, None]
-        found = []
-        for place, (row, origin) in enumerate(split.places[batch.chosen].tolist()):
-            one = split.rows[row].series
-            found.append(
-                ForecastResult(
-                    mean=mean[place],
-                    quantiles=None if quantiles is None else quantiles[place],
-                    samples=None if samples is None else samples[place],
-                    channels=self.reader.channel_names(one),
-                    stamps=self._stamps(one, origin, split),
-                    probabilities=probabilities,
-                    levels=self.levels,
-                )
-            )
-        return found
+        split = batch.whole
+        owners = [split.rows[row] for row in batch.rows.tolist()]
+        table = self._table(_as_float(prediction), owners, split.horizon, detailed=not split.asked)
+        if len(split) > _MOST_WITH_PATHS:
+            table = table._replace(samples=None)
+        return [
+            self._result(table, place, one.series, self._stamps(one.series, int(split.places[number, 1]), split))
+            for place, (one, number) in enumerate(zip(owners, batch.chosen, strict=True))
+        ]
+
+    def results(self, prediction: Forecast, row: ForecastRow, stamps: np.ndarray) -> ForecastResult:
+        """The forecast of one row (B = 1), in the units of the file."""
+        return self._result(
+            self._table(_as_float(prediction), [row], len(stamps), detailed=False), 0, row.series, stamps
+        )
 
     def probabilities(self, *, detailed: bool) -> tuple[float, ...]:
         """Levels of the quantiles: the ends of the intervals and the median, and the deciles for evaluation."""
@@ -290,25 +291,52 @@ class Forecasting(SeriesItems):
         shift, scale = (part[:, :horizon] for part in (forecast.shift, forecast.scale))
         return Forecast(forecast.parameters[:, :horizon], shift, scale)
 
-    def _quantiles(
-        self, forecast: Forecast, mean: np.ndarray, batch: ForecastBatch, probabilities: tuple[float, ...]
-    ) -> np.ndarray | None:
-        """(B, H, C, Q) in the units of the file, or None."""
-        split = batch.whole
-        shift, scale = (part[:, None, :, None] for part in split.scales(batch.rows))
+    def _table(self, forecast: Forecast, rows: list[ForecastRow], horizon: int, *, detailed: bool) -> _Table:
+        """Means (B, H, C), quantiles (B, H, C, Q) and paths (B, N, H, C) in the units of the file."""
+        forecast = self._cut(forecast, horizon)
+        shift, scale, spread = (np.stack(parts)[:, None] for parts in zip(*(row.scale for row in rows), strict=True))
+        mean = _numpy(self.likelihood.mean(forecast)) * scale + shift
+        probabilities = self.probabilities(detailed=detailed)
+        quantiles = samples = None
         if self.likelihood.is_distribution:
-            levels = torch.tensor(probabilities, device=batch.targets.device)
-            found: np.ndarray = self.likelihood.quantile(forecast, levels).detach().cpu().double().numpy()
-            return found * scale + shift
-        if self.fit.residuals is None:
-            return None
-        spread = np.stack([split.rows[row].scale.spread for row in batch.rows.tolist()])[:, None, :, None]
-        return mean[..., None] + spread * residual_quantiles(self.fit.residuals, mean.shape[1], probabilities)
+            levels = torch.tensor(probabilities, device=forecast.shift.device)
+            quantiles = _numpy(self.likelihood.quantile(forecast, levels)) * scale[..., None] + shift[..., None]
+        elif self.fit.residuals is not None:
+            errors = residual_quantiles(self.fit.residuals, horizon, probabilities)
+            quantiles = mean[..., None] + spread[..., None] * errors
+        if forecast.samples is not None and self.likelihood.is_distribution:
+            samples = _numpy(forecast.samples) * scale[:, None] + shift[:, None]
+        return _Table(mean, quantiles, samples, probabilities)
+
+    def _result(self, table: _Table, place: int, series: Series, stamps: np.ndarray) -> ForecastResult:
+        return ForecastResult(
+            mean=table.mean[place],
+            quantiles=None if table.quantiles is None else table.quantiles[place],
+            samples=None if table.samples is None else table.samples[place],
+            channels=self.reader.channel_names(series),
+            stamps=stamps,
+            probabilities=table.probabilities,
+            levels=self.levels,
+        )
 
     def _stamps(self, series: Series, origin: int, split: ForecastSplit) -> np.ndarray:
         if not split.asked:
             return series.stamps[origin : origin + split.horizon]
         return self.fit.continued(series.stamps[:origin], split.horizon)
+
+
+class _Table(NamedTuple):
+    """Forecasts of a batch in the units of the file."""
+
+    mean: np.ndarray
+    quantiles: np.ndarray | None
+    samples: np.ndarray | None
+    probabilities: tuple[float, ...]
+
+
+def _numpy(values: Tensor) -> np.ndarray:
+    found: np.ndarray = values.detach().cpu().double().numpy()
+    return found
 
 
 def _as_float(forecast: Forecast) -> Forecast:
