@@ -15,10 +15,13 @@ from recurra.layers import ConvolutionConfig, Convolutions, StepNorm
 
 def test_normalisation_is_that_of_the_real_steps() -> None:
     rows = [torch.randn(4, length) * 3 + 1 for length in (5, 2, 7)]
-    own, other = StepNorm(4).train(), nn.BatchNorm1d(4).train()
+    own, other = StepNorm(4).train(), nn.BatchNorm1d(4, momentum=None).train()
     nn.init.normal_(own.weight)
     nn.init.normal_(own.bias)
-    other.load_state_dict({**own.state_dict(), "num_batches_tracked": torch.tensor(0)})
+    other.load_state_dict(dict(own.named_parameters()), strict=False)
+    for _ in range(3):
+        values = torch.randn(2, 4, 5)
+        torch.testing.assert_close(own(values, None), other(values))
     padded = pad([row.T for row in rows], torch.nan)
     found = own(padded.data.transpose(1, 2), padded.lengths)
     wanted = other(torch.cat(rows, dim=1)[None])[0]
@@ -29,6 +32,13 @@ def test_normalisation_is_that_of_the_real_steps() -> None:
     full = torch.randn(3, 4, 6)
     torch.testing.assert_close(own.eval()(full, None), other.eval()(full))
     torch.testing.assert_close(own.eval()(full, torch.tensor([6, 6, 6])), other.eval()(full))
+
+
+def test_later_batches_have_the_least_weight() -> None:
+    norm = StepNorm(1, momentum=0.25).train()
+    for value in (1.0, 2.0, 3.0, 4.0, 5.0):
+        norm(torch.full((2, 1, 3), value), None)
+    assert norm.running_mean.item() == pytest.approx((1 + 2 + 3 + 4) / 4 * 0.75 + 5 * 0.25)
 
 
 @pytest.mark.parametrize("lengths", [[0, 0], [1, 0], []])

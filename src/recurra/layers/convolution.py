@@ -104,19 +104,22 @@ class StepNorm(nn.Module):
 
     Args:
         size: channels.
-        momentum: weight of a batch in the running mean and variance, which stand in evaluation.
+        momentum: least weight of a batch in the running mean and variance, which stand in evaluation; the first batches
+            count alike, so that a short training leaves no trace of the values at the start.
     Reference: Ioffe and Szegedy (2015), https://arxiv.org/abs/1502.03167.
     """
 
     running_mean: Tensor
     running_var: Tensor
+    num_batches: Tensor
 
-    def __init__(self, size: int, momentum: float = 0.1) -> None:
+    def __init__(self, size: int, momentum: float = 0.05) -> None:
         super().__init__()
         self.momentum = momentum
         self.weight, self.bias = nn.Parameter(torch.ones(size)), nn.Parameter(torch.zeros(size))
         self.register_buffer("running_mean", torch.zeros(size))
         self.register_buffer("running_var", torch.ones(size))
+        self.register_buffer("num_batches", torch.zeros(()))
 
     def forward(self, xs: Tensor, lengths: Tensor | None) -> Tensor:
         """(B, C, T) and (B,) lengths or None -> (B, C, T), zero on padding."""
@@ -132,7 +135,12 @@ class StepNorm(nn.Module):
 
     def _normalise(self, xs: Tensor, count: int) -> Tensor:
         """(N, C) or (B, C, T); one value alone has no variance, and the running ones stand in."""
-        learns = self.training and count > 1
-        return F.batch_norm(
-            xs, self.running_mean, self.running_var, self.weight, self.bias, learns, self.momentum if learns else 0.0
-        )
+        if not self.training or count < 2:
+            return F.batch_norm(xs, self.running_mean, self.running_var, self.weight, self.bias)
+        mean, variance = torch.zeros_like(self.running_mean), torch.zeros_like(self.running_var)
+        normed = F.batch_norm(xs, mean, variance, self.weight, self.bias, True, 1.0)
+        self.num_batches.add_(1)
+        weight = (1 / self.num_batches).clamp(min=self.momentum)
+        self.running_mean.lerp_(mean, weight)
+        self.running_var.lerp_(variance, weight)
+        return normed
