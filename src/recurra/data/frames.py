@@ -105,8 +105,8 @@ class Table:
         infinite = np.flatnonzero(np.isinf(values))
         if len(infinite):
             raise DataError(
-                f"{self.where(infinite[0])}: column {name!r} is infinite"
-                f"{and_more(len(infinite))}. Give a number, or leave the cell empty where the value is not known."
+                f"{self.where(infinite[0])}: column {name!r} is infinite{and_more(len(infinite))}. Give a number, or "
+                "leave the cell empty where the value is not known."
             )
         return values
 
@@ -119,9 +119,8 @@ class Table:
                 number = np.nan
             if number is None:
                 raise DataError(
-                    f"{self.where(row)}: column {name!r}: {text[:40]!r} is no number. Mend it, leave the cell "
-                    "empty where "
-                    "the value is not known, or name the columns to model with --data.series.targets."
+                    f"{self.where(row)}: column {name!r}: {text[:40]!r} is no number. Mend it, leave the cell empty "
+                    "where the value is not known, or name the columns to model with --data.series.targets."
                 )
             values[row] = number
         return values

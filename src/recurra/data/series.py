@@ -104,9 +104,8 @@ def _drafts(table: Table, columns: SeriesColumns, name: str) -> list[Series]:
         changing = np.flatnonzero(~(static[taken] == static[rows[0]]).all(axis=1))
         if len(changing):
             raise DataError(
-                f"{table.where(rows[changing[0]])}: a static column ({', '.join(columns.static)}) is empty or "
-                "differs from "
-                f"the first row of series {own!r}. Name it in --data.series.known or past if it changes with time."
+                f"{table.where(rows[changing[0]])}: a static column ({', '.join(columns.static)}) is empty or differs "
+                f"from the first row of series {own!r}. Name it in --data.series.known or past if it changes with time."
             )
         length = _end_of_values(values[taken]) if columns.known else len(rows)
         if not length:

@@ -62,9 +62,8 @@ class SeriesColumns:
         for name in (self.stamp, self.id, *self.targets, *self.past, *self.known, *self.static):
             if name is not None and name not in table.columns:
                 raise DataError(
-                    f"{table.source}: has no column {name!r}, and the files before it have one. Files that are "
-                    "read together "
-                    "must have the same columns."
+                    f"{table.source}: has no column {name!r}, and the files before it have one. Files that are read "
+                    "together must have the same columns."
                 )
         stamps = None if self.stamp is None else read_stamps(table, self.stamp, self.stamp_format)[0]
         return replace(self, stamps=stamps, notes=())
@@ -218,9 +217,8 @@ def _numeric(table: Table, taken: set[str | None], notes: list[str]) -> tuple[st
         raise DataError(f"{table.source}: column {empty!r} has no value at all: there is nothing to model.")
     if not numeric:
         raise DataError(
-            f"{table.source}: no column of numbers to model. Columns: {', '.join(list(table.columns)[:20])}. "
-            "If the fields "
-            "are not separated as they should be, pass --data.format=csv or tsv."
+            f"{table.source}: no column of numbers to model. Columns: {', '.join(list(table.columns)[:20])}. If the "
+            "fields are not separated as they should be, pass --data.format=csv or tsv."
         )
     if left_out:
         notes.append(f"{table.source}: left out, not numbers that were measured: {', '.join(left_out[:20])}.")
@@ -237,6 +235,6 @@ def _refuse_twice(table: Table, names: Sequence[str | None]) -> None:
     twice = next((name for name in given if given.count(name) > 1), None)
     if twice is not None:
         raise DataError(
-            f"{table.source}: column {twice!r} is given two parts (stamp, id, targets, past, known, static). "
-            "Name it once."
+            f"{table.source}: column {twice!r} is given two parts (stamp, id, targets, past, known, static). Name it "
+            "once."
         )

@@ -16,6 +16,8 @@ from recurra.data.stamps import Frequency, infer_frequency
 
 _FILL = "Fill them with --data.series.missing=interpolate, forward or zero, or leave the rows as they are with keep."
 
+_LINE = "by a straight line to the next value, which a forecast made within a gap can't know (forward looks back only)"
+
 
 def settle(
     drafts: Sequence[Series], config: SeriesConfig, columns: SeriesColumns, where: Mapping[str, str], source: str
@@ -66,9 +68,9 @@ class _Grid:
             if len(longest.stamps) > 2 and self._config.missing != "keep":
                 raise DataError(
                     f"{self._place(longest, 1)}: the stamps of series {longest.name!r} follow no usual step "
-                    f"({_spans(longest.stamps)}). Name one with --data.series.frequency=hours (rows of one "
-                    "hour are then "
-                    "averaged, and empty hours filled by --data.series.missing), or pass --data.series.missing=keep."
+                    f"({_spans(longest.stamps)}). Name one with --data.series.frequency=hours (rows of one hour are "
+                    "then averaged, and empty hours filled by --data.series.missing), or pass "
+                    "--data.series.missing=keep."
                 )
             return None
         common = usual[0][0]
@@ -90,6 +92,9 @@ class _Grid:
         if self._config.missing == "keep":
             return self._cut(draft)
         self._require_order(draft)
+        empty = sum(int(np.isnan(part).sum()) for part in (draft.values, draft.past, draft.known))
+        if empty and self._config.missing != "refuse":
+            self._filled[draft.name] += empty
         if draft.stamps.dtype.kind == "M":
             if frequency is not None:
                 draft, places = self._places(draft, frequency)
@@ -107,7 +112,7 @@ class _Grid:
 
     def notes(self) -> list[str]:
         """What was done, for the program to print."""
-        rule = {"interpolate": "by a straight line between its neighbours", "forward": "with the last value before"}
+        rule = {"interpolate": _LINE, "forward": "with the last value before"}
         by = rule.get(self._config.missing, "with 0")
         notes = []
         if self._averaged:
@@ -127,9 +132,8 @@ class _Grid:
         for column, name in enumerate(self._columns.targets):
             if np.isnan(draft.values[:, column]).all():
                 raise DataError(
-                    f"{self._place(draft, 0)}: series {draft.name!r}: column {name!r} has no value at all. "
-                    "Leave it out with "
-                    "--data.series.targets, or drop the series."
+                    f"{self._place(draft, 0)}: series {draft.name!r}: column {name!r} has no value at all. Leave it "
+                    "out with --data.series.targets, or drop the series."
                 )
 
     def _require_order(self, draft: Series) -> None:
@@ -141,16 +145,14 @@ class _Grid:
         earlier, stamp = draft.stamps[row - 1], draft.stamps[row]
         if steps[row - 1] == 0:
             raise DataError(
-                f"{self._place(draft, row)}: the stamp {_text(stamp)} stands twice in series {draft.name!r}"
-                f"{_more(wrong, 'row')}. Drop one of the rows; or, where several series stand below each "
-                "other, name the "
-                "column that tells them apart with --data.series.id."
+                f"{self._place(draft, row)}: the stamp {_text(stamp)} stands twice in series "
+                f"{draft.name!r}{_more(wrong, 'row')}. Drop one of the rows; or, where several series stand below each "
+                "other, name the column that tells them apart with --data.series.id."
             )
         raise DataError(
-            f"{self._place(draft, row)}: the stamps are not in order: {_text(stamp)} comes after "
-            f"{_text(earlier)} in series "
-            f"{draft.name!r}{_more(wrong, 'row')}. Sort the rows by time, oldest first; or, where several series stand "
-            "below each other, name the column that tells them apart with --data.series.id."
+            f"{self._place(draft, row)}: the stamps are not in order: {_text(stamp)} comes after {_text(earlier)} in "
+            f"series {draft.name!r}{_more(wrong, 'row')}. Sort the rows by time, oldest first; or, where several "
+            "series stand below each other, name the column that tells them apart with --data.series.id."
         )
 
     def _places(self, draft: Series, frequency: Frequency) -> tuple[Series, np.ndarray]:
@@ -162,13 +164,11 @@ class _Grid:
         if self._config.frequency is None:
             row = int(wrong[0])
             raise DataError(
-                f"{self._place(draft, row)}: the stamp {_text(draft.stamps[row])} of series {draft.name!r} "
-                "does not fit the "
-                f"usual step of {frequency} (it comes after "
-                f"{_text(draft.stamps[row - 1])}){_more(wrong, 'row')}. Name the step "
-                f"with --data.series.frequency={_quoted(frequency)} (rows of one step are then averaged), or "
-                "leave the rows as "
-                "they are with --data.series.missing=keep."
+                f"{self._place(draft, row)}: the stamp {_text(draft.stamps[row])} of series {draft.name!r} does not "
+                f"fit the usual step of {frequency} (it comes after "
+                f"{_text(draft.stamps[row - 1])}){_more(wrong, 'row')}. Name the step with "
+                f"--data.series.frequency={_quoted(frequency)} (rows of one step are then averaged), or leave the rows "
+                "as they are with --data.series.missing=keep."
             )
         length = len(draft)
         floors = frequency.floor(draft.stamps)
@@ -193,9 +193,8 @@ class _Grid:
         if len(wrong):
             row = int(wrong[0])
             raise DataError(
-                f"{self._place(draft, row)}: the stamp {draft.stamps[row]} of series {draft.name!r} does not "
-                "fit the usual "
-                f"step of {usual}{_more(wrong, 'row')}. Mend it, or leave the rows as they are with "
+                f"{self._place(draft, row)}: the stamp {draft.stamps[row]} of series {draft.name!r} does not fit the "
+                f"usual step of {usual}{_more(wrong, 'row')}. Mend it, or leave the rows as they are with "
                 "--data.series.missing=keep."
             )
         return (draft.stamps - draft.stamps[0]) // usual
@@ -212,19 +211,16 @@ class _Grid:
             step = f"steps of {frequency}" if frequency is not None else "even steps"
             raise DataError(
                 f"{self._place(draft, row)}: {first} stamp{'s are' if first > 1 else ' is'} missing between "
-                f"{_text(draft.stamps[row - 1])} and {_text(draft.stamps[row])} of series {draft.name!r}, "
-                f"which has {step}; "
-                f"{total - len(places)} are missing in all. {_FILL}"
+                f"{_text(draft.stamps[row - 1])} and {_text(draft.stamps[row])} of series {draft.name!r}, which has "
+                f"{step}; {total - len(places)} are missing in all. {_FILL}"
             )
         if total > 100 * len(places):
             raise DataError(
                 f"{self._place(draft, 0)}: series {draft.name!r} has {len(places)} rows in {total:,} steps of "
-                f"{frequency}: too "
-                "few to fill the rest. Name a longer step with --data.series.frequency."
+                f"{frequency}: too few to fill the rest. Name a longer step with --data.series.frequency."
             )
         self._added[draft.name] += total - len(places)
         length = len(draft)
-        stamps = np.empty(total, draft.stamps.dtype)
         if draft.stamps.dtype.kind == "M" and frequency is not None:
             stamps = frequency.at(draft.stamps[:1], np.arange(total))
         else:
@@ -245,21 +241,17 @@ class _Grid:
         empty = np.isnan(values)
         if not empty.any():
             return values
-        present = np.ones(len(values), bool) if draft.rows is None else draft.rows[: len(values)] > 0
-        own = empty & present[:, None]
         if self._config.missing == "refuse":
             row, column = (int(place) for place in np.argwhere(empty)[0])
             raise DataError(
                 f"{self._place(draft, row)}: column {names[column]!r} of series {draft.name!r} has no value "
                 f"({_text(draft.stamps[row])}); {int(empty.sum())} are missing in all. {_FILL}"
             )
-        if own.any():
-            self._filled[draft.name] += int(own.sum())
         whole = np.flatnonzero(empty.all(axis=0))
         if len(whole):
             raise DataError(
-                f"{self._place(draft, 0)}: series {draft.name!r}: column {names[whole[0]]!r} has no value at "
-                "all. Leave it out."
+                f"{self._place(draft, 0)}: series {draft.name!r}: column {names[whole[0]]!r} has no value at all. "
+                "Leave it out."
             )
         return np.stack([_FILLED[self._config.missing](column) for column in values.T], axis=1)
 

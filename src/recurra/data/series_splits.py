@@ -54,11 +54,11 @@ class SeriesSplits:
 def read_series_splits(data: DataConfig, horizon: int = 1) -> SeriesSplits:
     """Read the files of a run, and part the series in the order of time.
 
+    With `data.skip_bad_rows`, series that are constant over their training part are left out.
+
     Raises:
         ConfigError: no training file.
         DataError: as `read_series` and `split_series`.
-
-    With `data.skip_bad_rows`, series that are constant over their training part are left out.
     """
     if data.train is None:
         raise ConfigError("no training data: give --data.train FILE (CSV, TSV, JSONL or Parquet).")
@@ -128,11 +128,9 @@ def require_variation(splits: SeriesSplits) -> None:
             column = int(constant[0])
             value = one.values[:end, column][~np.isnan(one.values[:end, column])][0]
             raise DataError(
-                f"{splits.whole.source}: series {one.name!r}: column {splits.whole.targets[column]!r} is "
-                f"{value:g} in all "
-                f"{end} rows of the training part{_lines(one, end)}: there is nothing to learn. Leave the "
-                "series or column "
-                "out; data.skip_bad_rows=true leaves out such series."
+                f"{splits.whole.source}: series {one.name!r}: column {splits.whole.targets[column]!r} is {value:g} in "
+                f"all {end} rows of the training part{_lines(one, end)}: there is nothing to learn. Leave the series "
+                "or column out; data.skip_bad_rows=true leaves out such series."
             )
 
 
@@ -189,17 +187,14 @@ def _by_shares(
     longest = max(lengths)
     if longest < horizon + 1:
         raise DataError(
-            f"{train.source}: the horizon of {horizon} steps is longer than the history: the longest series "
-            f"has {longest} "
-            "rows. Give longer series, or a shorter horizon."
+            f"{train.source}: the horizon of {horizon} steps is longer than the history: the longest series has "
+            f"{longest} rows. Give longer series, or a shorter horizon."
         )
     if kept == len(lengths) and any(shares):
         raise DataError(
-            f"{train.source}: no series is long enough to train on with {horizon} steps held out for each part "
-            "(the longest "
-            f"has {longest} rows). Give longer series or a shorter horizon, or files of their own with "
-            "--data.valid and "
-            "--data.test."
+            f"{train.source}: no series is long enough to train on with {horizon} steps held out for each part (the "
+            f"longest has {longest} rows). Give longer series or a shorter horizon, or files of their own with "
+            "--data.valid and --data.test."
         )
     return ends, kept
 
@@ -209,9 +204,8 @@ def _require_alike(train: SeriesSet, given: SeriesSet, name: str) -> None:
         ours, theirs = getattr(train, option), getattr(given, option)
         if ours != theirs:
             raise DataError(
-                f"{given.source}: the {name} data has other columns ({option}: {', '.join(theirs)}) than the "
-                "training data "
-                f"({', '.join(ours)})."
+                f"{given.source}: the {name} data has other columns ({option}: {', '.join(theirs)}) than the training "
+                f"data ({', '.join(ours)})."
             )
     if train.stamped != given.stamped:
         raise DataError(f"{given.source}: the {name} data and the training data must both have stamps, or neither.")
@@ -242,22 +236,22 @@ def _continue(
         ends.append([0] * place + [len(one)] * (3 - place))
     if apart:
         notes.append(
-            f"{given.source}: {apart} series of the {name} data do not continue one of the training data: "
-            "their forecasts "
-            "start from their own rows."
+            f"{given.source}: {apart} series of the {name} data do not continue one of the training data: their "
+            "forecasts start from their own rows."
         )
 
 
 def _follows(before: Series, after: Series, train: SeriesSet, given: SeriesSet, name: str) -> bool:
-    if before.stamps.dtype.kind != "M":
+    numbered = before.stamps.dtype.kind != "M"
+    if numbered and before.stamps[0] == after.stamps[0] == 0:
         return True
     if after.stamps[0] <= before.stamps[-1]:
         raise DataError(
-            f"{given.source}: the {name} data of series {after.name!r} starts at {after.stamps[0]}, and the "
-            "data before it "
-            f"ends at {before.stamps[-1]}: parts must follow each other in time, or a forecast is tested on "
-            "what it knows. "
-            "Cut the files apart."
+            f"{given.source}: the {name} data of series {after.name!r} starts at {after.stamps[0]}, and the data "
+            f"before it ends at {before.stamps[-1]}: parts must follow each other in time, or a forecast is tested on "
+            "what it knows. Cut the files apart."
         )
+    if numbered:
+        return len(before) < 2 or bool(after.stamps[0] - before.stamps[-1] == before.stamps[-1] - before.stamps[-2])
     frequency = train.frequency or given.frequency
     return frequency is None or bool(frequency.step(before.stamps, 1)[0] == after.stamps[0])

@@ -183,9 +183,9 @@ def _of_width(
         notes.append(f"{path}: {len(bad)} bad rows were skipped.")
         return [row for row in rows if len(row) == len(columns)], np.delete(lines, bad)
     raise DataError(
-        f"{path}:{lines[bad[0]]}: {len(rows[bad[0]])} fields where {len(columns)} are wanted ({listed(columns)})"
-        f"{and_more(len(bad))}. Mend the row, or pass --data.skip_bad_rows=true to skip and count such rows; a file "
-        "with a series in each row is read with --data.series.layout=rows."
+        f"{path}:{lines[bad[0]]}: {len(rows[bad[0]])} fields where {len(columns)} are wanted "
+        f"({listed(columns)}){and_more(len(bad))}. Mend the row, or pass --data.skip_bad_rows=true to skip and count "
+        "such rows; a file with a series in each row is read with --data.series.layout=rows."
     )
 
 

@@ -1,5 +1,4 @@
-"""Windows of series: a history and what comes after it, cut for all rows of a batch at once; resumable "
-"streams of them."""
+"""Windows of series: a history and what comes after it, cut for a whole batch at once; resumable streams of them."""
 
 from __future__ import annotations
 
@@ -75,17 +74,16 @@ class WindowSource:
         self.context_length = context_length
         self.lengths = np.array([len(one.values) for one in series], np.int64)
         self.names = tuple(one.name for one in series)
-        self._series = list(series)
         self._indexed = indexed
         self._teacher_forced = teacher_forced
         longest = max(1, int(self.lengths.max()) if context_length is None else context_length)
         values = [_float(one.values) for one in series]
-        self._has_holes = any(np.isnan(one).any() for one in values)
+        has_holes = any(np.isnan(one).any() for one in values)
         filled = [_filled(one) for one in values]
         # each series is followed by `horizon` rows that are no targets, and the last one by room for a whole window
         self._values = _Flat(filled, horizon, 0.0, longest + horizon)
         self._targets = _Flat(values, horizon, np.nan, longest + horizon)
-        self._observed = _Flat([~np.isnan(one) for one in values], horizon, False, longest) if self._has_holes else None
+        self._observed = _Flat([~np.isnan(one) for one in values], horizon, False, longest) if has_holes else None
         self._past = _flat_covariates([one.past for one in series], longest)
         self._known = _flat_covariates([one.known for one in series], longest + horizon)
         static = [one.static for one in series]
@@ -93,11 +91,6 @@ class WindowSource:
         self._indices = torch.tensor([one.index for one in series])
         weights = np.array([one.weight for one in series], np.float32)
         self._weights = None if (weights == 1).all() else torch.from_numpy(weights)
-
-    @property
-    def known_lengths(self) -> np.ndarray:
-        """(N,) T + K of each series; its T where no covariate is known ahead."""
-        return self.lengths if self._known is None else self._known.lengths
 
     def require_known(self, origins: np.ndarray) -> None:
         """Check that the covariates known ahead reach to the end of each window.
@@ -113,11 +106,9 @@ class WindowSource:
             series, origin = (int(part) for part in origins[short[0]])
             given = int(self._known.lengths[series]) - origin
             raise DataError(
-                f"series {self.names[series]!r}: its covariates that are known ahead (data.series.known) end "
-                "too early: "
-                f"{self.horizon} steps ahead are forecast, and they are given for {max(given, 0)}. Give rows "
-                "for the steps "
-                "to come, with the values to forecast left empty, or ask for a shorter horizon."
+                f"series {self.names[series]!r}: its covariates that are known ahead (data.series.known) end too "
+                f"early: {self.horizon} steps ahead are forecast, and they are given for {max(given, 0)}. Give rows "
+                "for the steps to come, with the values to forecast left empty, or ask for a shorter horizon."
             )
 
     def collate(self, indices: np.ndarray) -> Batch:
