@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
-from recurra.cells import CELLS, Cell, LSTMCell
+from recurra.cells import CELLS, Cell, LSTMCell, Noise
 from recurra.core.errors import ShapeError
 from recurra.core.state import State, concatenate, leaves, select, tree_map
 from recurra.kernels import extension
@@ -255,6 +255,26 @@ def test_state_stands_still_and_output_is_zero_on_padding(name: str, kernel: str
     assert (ys[torch.arange(T) >= LENGTHS[:, None]] == 0).all()
     row = torch.tensor([2])
     assert_same(list(leaves(select(after, row))), list(leaves(select(state, row))), 0)
+
+
+@every_cell_and_kernel
+@pytest.mark.parametrize("reverse", [False, True])
+def test_the_last_output_is_the_state_where_a_cell_says_so(name: str, kernel: str, reverse: bool) -> None:
+    cell = make(name)
+    assert cell.emits_state == (name != "own")
+    noise = Noise(zoneout=(0.3,) * len(list(leaves(cell.initial_state(1)))))
+    for options in ({}, {"noise": noise}) if cell.emits_state else ():
+        ys, state = cell.scan(inputs(cell), random_state(cell), reverse=reverse, **options)
+        torch.testing.assert_close(next(iter(leaves(state))), ys[:, 0 if reverse else -1], rtol=0, atol=0)
+
+
+def test_a_step_of_ones_own_promises_nothing() -> None:
+    class Doubled(LSTMCell):
+        def recur(self, *arguments: Any) -> Any:
+            h, state = super().recur(*arguments)
+            return 2 * h, state
+
+    assert LSTMCell.emits_state and not Doubled.emits_state
 
 
 @every_cell_and_kernel

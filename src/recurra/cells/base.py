@@ -83,6 +83,8 @@ class Cell(nn.Module, ABC):
 
     _described: ClassVar[type[Cell]]
     """The class whose formula `native_kernel` describes."""
+    emits_state: ClassVar[bool] = False
+    """Whether an output is the state's first leaf: then the last one can be had from the state, without all others."""
 
     def __init__(self, input_size: int, hidden_size: int, output_size: int | None = None) -> None:
         super().__init__()
@@ -96,11 +98,11 @@ class Cell(nn.Module, ABC):
         self._leaf_sizes: tuple[int, ...] = ()  # where the state is h, or (h, c), of such sizes
 
     def __init_subclass__(cls, **arguments: Any) -> None:
-        """A class with a step of its own inherits no kernel: that would compute another's step."""
+        """A class with a step of its own inherits no kernel, which would compute another's step, and no promise."""
         super().__init_subclass__(**arguments)
         own = vars(cls)
         if own.keys() & {"step", "project", "recur"}:
-            for name in ("fused_kernel", "native_kernel"):
+            for name in ("fused_kernel", "native_kernel", "emits_state"):
                 if name not in own:
                     setattr(cls, name, getattr(Cell, name))
         if "native_kernel" in own:

@@ -50,6 +50,7 @@ class ElmanCell(Cell):
     """
 
     Config = ElmanConfig
+    emits_state = True
     weight_ih: Tensor
     weight_hh: Tensor
     bias_ih: Tensor | None

@@ -52,6 +52,7 @@ class GRUCell(Cell):
     """
 
     Config = GRUConfig
+    emits_state = True
     weight_ih: Tensor
     weight_hh: Tensor
     bias_ih: Tensor | None

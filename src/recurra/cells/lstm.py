@@ -55,6 +55,7 @@ class LSTMCell(Cell):
     """
 
     Config = LSTMConfig
+    emits_state = True
     weight_ih: Tensor
     weight_hh: Tensor
     bias_ih: Tensor | None

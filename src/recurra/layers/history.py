@@ -13,8 +13,8 @@ from recurra.core.config import Config
 from recurra.core.errors import ConfigError
 from recurra.core.inputs import Window
 from recurra.core.sequences import Sequences
-from recurra.core.state import State
-from recurra.layers.recurrent import Recurrent, RecurrentConfig
+from recurra.core.state import State, leaves
+from recurra.layers.recurrent import Recurrent, RecurrentConfig, RecurrentOutput
 from recurra.layers.scaling import NormalisationKind, RunningScale, last_step, scale_window
 from recurra.layers.windows import append, join, lengths_of, patches, recent
 
@@ -134,7 +134,7 @@ class HistoryEncoder(nn.Module):
         scaled = scale_window(self.config.normalisation, values, observed, steps)
         output = self.recurrent(self._inputs(scaled.values, others, side, steps))
         found = steps.with_data(scaled.values)
-        return Encoded(self._ends(output.outputs), output.state, side, scaled.shift, scaled.scale, found)
+        return Encoded(self._ends(output), output.state, side, scaled.shift, scaled.scale, found)
 
     def layer_groups(self) -> list[list[nn.Parameter]]:
         """Parameters from the input on."""
@@ -150,10 +150,17 @@ class HistoryEncoder(nn.Module):
             read = read.with_data(torch.cat([read.data, side[:, None].expand(-1, read.num_steps, -1)], -1))
         return read if self.reading is None else read.with_data(self.reading(read.data))
 
-    def _ends(self, outputs: Sequences) -> Tensor:
+    def _ends(self, output: RecurrentOutput) -> Tensor:
         """(B, D) where each direction has read everything."""
+        outputs, stack = output.outputs, self.recurrent
+        changed = stack.config.residual or (self.training and stack.config.dropout.output > 0)
+        if outputs.lengths is None and outputs.num_steps and stack.emits_state and not changed:
+            # a state has a gradient of its own size; an output has one of all outputs, most of it zeros
+            last = cast("tuple[State, ...]", output.state)[-1]
+            ends = (last,) if stack.num_directions == 1 else cast("tuple[State, State]", last)
+            return torch.cat([next(iter(leaves(end))) for end in ends], -1)
         vector = last_step(outputs.data, outputs)
-        if self.recurrent.num_directions == 1 or not outputs.num_steps:
+        if stack.num_directions == 1 or not outputs.num_steps:
             return vector
         half = vector.shape[-1] // 2
         return torch.cat([vector[:, :half], outputs.data[:, 0, half:]], -1)

@@ -159,6 +159,11 @@ class Recurrent(nn.Module):
         return Stream("Recurrent", streamed, self.initial_state, batch_size, bfloat16)
 
     @property
+    def emits_state(self) -> bool:
+        """Whether the cells of the last layer put out the first leaf of their state."""
+        return all(self._cell(index).emits_state for index in range(len(self.cells))[-self.num_directions :])
+
+    @property
     def last_path(self) -> list[Path]:
         """Which kernel each layer and direction took in the last call, and why not a faster one."""
         return [self._cell(index).last_path for index in range(len(self.cells))]
