@@ -71,7 +71,7 @@ def test_half_is_the_most_extreme_so_far() -> None:
     errors = np.array([0.0, 4.0, 2.0, 4.0, 8.0, -4.0])[:, None]
     found = Scorer(config, 1)(errors, errors)
     # from the middle 2 and half range 2: 0, 1 and 3 half ranges; then from 4 and half range 4: 2 of them
-    np.testing.assert_allclose(found[2:], [0, 1 / 2, 3 / 4, 2 / 3])
+    np.testing.assert_allclose(found[2:], [0, 1 / 2, 3**8 / (1 + 3**8), 2**8 / (1 + 2**8)])
 
 
 def test_nothing_is_said_before_the_warmup_and_of_missing_forecasts() -> None:

@@ -16,6 +16,8 @@ from recurra.detection.statistics import LongMoments, LongRecords, ShortMeans
 
 _LEAST_SPREAD = 1e-3
 """In training spreads: steadier errors than this do not make the next one more telling."""
+_POWER = 8
+"""Parts what is a little beyond the records from what lies inside."""
 _LN_10 = float(np.log(10))
 
 
@@ -26,7 +28,7 @@ class ScoringConfig(Config):
         "tail",
         description="tail: chance of a short mean under the normal distribution of the long window, t / (1 + t) for a "
         "chance of 10^-t; record: distance d from the middle of what the long window holds, in halves of its range, as "
-        "d / (1 + d), so that 0.5 is the most extreme so far",
+        "d^8 / (1 + d^8), so that 0.5 is the most extreme so far",
     )
     error: Literal["signed", "absolute", "surprise"] = Field(
         "absolute", description="value - forecast, its size, or -log of its predicted density"
@@ -109,7 +111,7 @@ class Scorer:
         high, low = self._long(means)
         half = np.maximum((high - low) / 2, _LEAST_SPREAD)
         away = (means - (high + low) / 2) / half
-        away = np.where(self._two_sided, np.abs(away), np.maximum(away, 0.0))
+        away = np.where(self._two_sided, np.abs(away), np.maximum(away, 0.0)) ** _POWER
         return away / (1 + away)
 
     def _rested(self, scores: np.ndarray) -> np.ndarray:

@@ -25,9 +25,10 @@ MODELS_OF_TASK = {
     "summarisation": ("encoder-decoder",),
     "question-answering": ("reader",),
     "story-questions": ("story-reader",),
-    "forecasting": ("forecaster", "forecast-decoder", "autoregressive-forecaster"),
+    "forecasting": ("forecaster", "seasonal-forecaster", "forecast-decoder", "autoregressive-forecaster"),
     "series-classification": ("series-classifier", "lstm-fcn", "crnn"),
     "series-regression": ("series-classifier", "lstm-fcn", "crnn"),
+    "anomaly-detection": ("series-predictor", "series-autoencoder"),
 }
 
 

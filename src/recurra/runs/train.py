@@ -25,7 +25,16 @@ from recurra.runs.gradients import gradient_through_time
 from recurra.runs.report import Confusion, Report, write_report
 from recurra.runs.saved import SavedModel
 from recurra.runs.start import Start, load_start
-from recurra.tasks import TASKS, Calibrating, LanguageModelling, Preparation, Prepared, StreamOptions, documents
+from recurra.tasks import (
+    TASKS,
+    Calibrating,
+    LanguageModelling,
+    Preparation,
+    Prepared,
+    Settling,
+    StreamOptions,
+    documents,
+)
 from recurra.training import Job, Loop, Progress, World, read_metrics, start_world, stop_world
 from recurra.training.checkpoint import (
     checkpoint_path,
@@ -240,6 +249,8 @@ def _conclude(run: Run, saved: SavedModel, prepared: Prepared, progress: Progres
     metrics: dict[str, Any] = {}
     tables: dict[str, Any] = {}
     last = None
+    if isinstance(prepared.task, Settling):
+        prepared.task.settle(lambda split: saved.evaluate_split(split)[1], prepared.splits)
     for name in ("valid", "test"):
         split = getattr(prepared.splits, name)
         if split is not None:

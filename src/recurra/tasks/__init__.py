@@ -3,6 +3,10 @@
 from typing import Any
 
 from recurra.core.config import by_kind
+from recurra.tasks.anomaly_detection import AnomalyDetection
+from recurra.tasks.anomaly_options import AnomalyDetectionConfig
+from recurra.tasks.anomaly_results import AnomalyResult
+from recurra.tasks.anomaly_stream import AnomalyStream
 from recurra.tasks.answers import Answer
 from recurra.tasks.base import (
     Backtesting,
@@ -12,6 +16,7 @@ from recurra.tasks.base import (
     PlainItems,
     Preparation,
     Prepared,
+    Settling,
     Streaming,
     StreamOptions,
     TextItems,
@@ -44,12 +49,17 @@ TASKS: dict[str, Any] = {
     "forecasting": Forecasting,
     "series-classification": SeriesClassification,
     "series-regression": SeriesRegression,
+    "anomaly-detection": AnomalyDetection,
 }
 TaskConfig = by_kind(task.Config for task in TASKS.values())
 
 __all__ = [
     "TASKS",
     "Alignment",
+    "AnomalyDetection",
+    "AnomalyDetectionConfig",
+    "AnomalyResult",
+    "AnomalyStream",
     "Answer",
     "Backtesting",
     "Calibrating",
@@ -73,6 +83,7 @@ __all__ = [
     "SeriesClassificationConfig",
     "SeriesRegression",
     "SeriesRegressionConfig",
+    "Settling",
     "StoryAnswer",
     "StoryQuestions",
     "StoryQuestionsConfig",

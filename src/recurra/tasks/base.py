@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self, runtime_checkable
@@ -165,6 +165,14 @@ class Calibrating(Protocol):
 
     def calibrate(self, predictions: list[Any], references: list[Any]) -> None:
         """Called once, after the training and before the test: thresholds, or the width of intervals."""
+
+
+@runtime_checkable
+class Settling(Protocol):
+    """A task that learns something of its trained model before any figures are taken, such as a threshold."""
+
+    def settle(self, evaluate: Callable[[Any], list[Any]], splits: Splits[Any]) -> None:
+        """Called once, after the training; `evaluate` gives the predictions of a split."""
 
 
 @runtime_checkable
