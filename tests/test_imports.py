@@ -48,6 +48,7 @@ PUBLIC_NAMES = {
     "Batch",
     "Cell",
     "ElmanCell",
+    "Forecaster",
     "GRUCell",
     "LSTMCell",
     "LanguageModel",

@@ -14,6 +14,7 @@ _WHERE = {
     "Batch": "recurra.core.batch",
     "Cell": "recurra.cells",
     "ElmanCell": "recurra.cells",
+    "Forecaster": "recurra.estimators",
     "GRUCell": "recurra.cells",
     "LSTMCell": "recurra.cells",
     "LanguageModel": "recurra.estimators",
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from recurra.core.batch import Batch as Batch
     from recurra.core.errors import RecurraError as RecurraError
     from recurra.core.sequences import Sequences as Sequences
+    from recurra.estimators import Forecaster as Forecaster
     from recurra.estimators import LanguageModel as LanguageModel
     from recurra.estimators import SeriesClassifier as SeriesClassifier
     from recurra.estimators import SeriesRegressor as SeriesRegressor
