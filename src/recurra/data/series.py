@@ -77,17 +77,24 @@ def _read_file(
         table = read_table(file, options)
     except DataError:
         if config.layout == "auto" and columns is None and _is_ragged(file, options):
-            return _read_rows(file, options)
+            return _guessed(_read_rows(file, options))
         raise
     if columns is None:
         columns = choose_series_columns(table, config)
         if columns.layout == "rows":
-            return _read_rows(file, options)
+            return _guessed(_read_rows(file, options))
         notes = [*table.notes, *columns.notes]
     else:
         columns = columns.of(table)
         notes = table.notes
     return _drafts(table, columns, name), columns, list(notes)
+
+
+def _guessed(
+    rows: tuple[list[Series], SeriesColumns, list[str]],
+) -> tuple[list[Series], SeriesColumns, list[str]]:
+    drafts, columns, notes = rows
+    return drafts, columns, [f"{note.removesuffix('.')} (guessed; else pass --data.series.layout)." for note in notes]
 
 
 def _drafts(table: Table, columns: SeriesColumns, name: str) -> list[Series]:
@@ -173,8 +180,7 @@ def _read_rows(file: Path, options: ReadOptions) -> tuple[list[Series], SeriesCo
             Series(own, np.arange(length - 1), values, nothing, nothing, np.empty(0), np.full(length - 1, line))
         )
     columns = SeriesColumns("rows", None, "0", ("value",), (), (), (), None)
-    note = f"{file}: a series in each row, {len(drafts)} in all (else pass --data.series.layout)."
-    return drafts, columns, [note]
+    return drafts, columns, [f"{file}: a series in each row, {len(drafts)} in all."]
 
 
 def _numbers_the_steps(cells: list[str]) -> bool:
