@@ -145,9 +145,7 @@ class SeriesRegressor(_SeriesEstimator):
         """
         targets = np.asarray(y, dtype=np.float64)
         if targets.ndim not in (1, 2):
-            raise DataError(
-                f"y has the shape {targets.shape}: (n,), or (n, K) for several numbers each, is wanted."
-            )
+            raise DataError(f"y has the shape {targets.shape}: (n,), or (n, K) for several numbers each, is wanted.")
         self._several = targets.ndim == 2
         texts = [",".join(map(repr, row)) for row in targets.reshape(len(targets), -1).tolist()]
         return self._fit_series(X, texts, "targetLabel")

@@ -65,7 +65,7 @@ class WholeSeries(PlainItems):
     An item is a `LabelledSeries`, as files give it, or an array (C, T), or (T,) for one dimension.
     """
 
-    usage: ClassVar[str] = 'print(model.predict(list(model.task.items("FILE.ts", DataConfig()))))'
+    usage: ClassVar[str] = 'print(model.predict(model.items("FILE.ts")))'
     config: WholeSeriesConfig
     fitted: FittedSeries
 
