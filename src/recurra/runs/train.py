@@ -275,7 +275,7 @@ def _conclude(run: Run, saved: SavedModel, prepared: Prepared, progress: Progres
     saved.save(run.out / "model")
     write_json(run.out / "results.json", metrics)
     _say_results(run.say, metrics)
-    sentences = [*tables.get("sentences", ()), *_verdict(saved.task.monitor, metrics)]
+    sentences = [*tables.get("sentences", ()), *_verdict(saved.task.compared, metrics)]
     for sentence in sentences:
         run.say(sentence)
     write_report(run.out / "report.html", _report(run, saved, last, tables, [*sentences, *prepared.notes, *notes]))
@@ -310,9 +310,9 @@ def _report(run: Run, saved: SavedModel, split: Any, tables: dict[str, Any], not
     )
 
 
-def _verdict(monitor: tuple[str, str], metrics: dict[str, Any]) -> list[str]:
-    """A sentence that holds the monitored figure against the best baseline's, where there is one."""
-    tag, wanted = monitor
+def _verdict(compared: tuple[str, str], metrics: dict[str, Any]) -> list[str]:
+    """A sentence that holds the run's figure against the best baseline's, where there is one."""
+    tag, wanted = compared
     split = "test" if "test" in metrics else "valid"
     own = metrics.get(split, {}).get(tag)
     others = {name: found[tag] for name, found in metrics.get("baselines", {}).items() if tag in found}

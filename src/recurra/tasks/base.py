@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, Self, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, Self, runtime_checkable
 
 from recurra.core.batch import BatchStream, Task, TaskSpec
 from recurra.core.config import Config
@@ -124,6 +124,10 @@ class FileTask(Task, Protocol):
     def limits(self) -> str:
         """For whom the figures hold, in a sentence or two for the model's card."""
 
+    @property
+    def compared(self) -> tuple[str, Literal["min", "max"]]:
+        """The report tag by which model and baselines are compared, and whether less or more of it is better."""
+
     def report(self, predictions: list[Any], references: list[Any]) -> dict[str, Any]:
         """Tables for the report beside the metrics; may be empty.
 
@@ -188,6 +192,12 @@ class PlainItems:
 
     reports: ClassVar[bool] = True
     spec: TaskSpec
+
+    @property
+    def compared(self) -> tuple[str, Literal["min", "max"]]:
+        """As `monitor`."""
+        found: tuple[str, Literal["min", "max"]] = self.monitor  # type: ignore[attr-defined]
+        return found
 
     def header(self) -> str | None:
         """None."""

@@ -92,6 +92,12 @@ class Forecasting(SeriesItems):
             return "mse_scaled", "min"
         return ("mae_scaled", "min") if kind in ("mae", "huber") else ("crps_scaled", "min")
 
+    @property
+    def compared(self) -> tuple[str, Literal["min", "max"]]:
+        """Of point forecasts alone, as those of the baselines are."""
+        tag, wanted = self.monitor
+        return ("mae_scaled", "min") if tag == "crps_scaled" else (tag, wanted)
+
     @classmethod
     def prepare(cls, config: ForecastingConfig, given: Preparation) -> Prepared:
         """Read the series, part them in the order of time, fit scales on the training part."""
