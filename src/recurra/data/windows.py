@@ -32,6 +32,7 @@ class WindowSeries:
         index: which of the training series it is, -1 for a new one.
         name: for `Batch.ids` and messages.
         weight: what the loss of its windows is multiplied by.
+        last_line: of its values in the file, for messages; 0 where there is none.
     """
 
     values: np.ndarray
@@ -41,6 +42,7 @@ class WindowSeries:
     index: int = -1
     name: str = ""
     weight: float = 1.0
+    last_line: int = 0
 
 
 class WindowSource:
@@ -74,6 +76,7 @@ class WindowSource:
         self.context_length = context_length
         self.lengths = np.array([len(one.values) for one in series], np.int64)
         self.names = tuple(one.name for one in series)
+        self._last_lines = tuple(one.last_line for one in series)
         self._indexed = indexed
         self._teacher_forced = teacher_forced
         longest = max(1, int(self.lengths.max()) if context_length is None else context_length)
@@ -105,10 +108,12 @@ class WindowSource:
         if len(short):
             series, origin = (int(part) for part in origins[short[0]])
             given = int(self._known.lengths[series]) - origin
+            line = self._last_lines[series]
+            after = f" after line {line} (the last with values)" if line else ""
             raise DataError(
                 f"series {self.names[series]!r}: its covariates that are known ahead (data.series.known) end too "
-                f"early: {self.horizon} steps ahead are forecast, and they are given for {max(given, 0)}. Give rows "
-                "for the steps to come, with the values to forecast left empty, or ask for a shorter horizon."
+                f"early: {self.horizon} steps ahead are forecast, and they are given for {max(given, 0)}. Give "
+                f"rows{after} for the steps to come, with the values to forecast left empty, or a shorter horizon."
             )
 
     def collate(self, indices: np.ndarray) -> Batch:

@@ -53,6 +53,7 @@ class ForecastRow:
             static=fit.scaled("static", one.static) if fit.static else None,
             index=self.index,
             name=one.name,
+            last_line=0 if one.rows is None or not len(one.rows) else int(one.rows[-1]),
         )
 
 
