@@ -13,6 +13,7 @@ from recurra.recipes.finetuning import (
     finetune_generative,
     with_language_models,
 )
+from recurra.recipes.forecasting import forecast, forecast_long, forecast_sampled, forecast_seasonal
 from recurra.recipes.language import char_lm, char_lm_large, chinese_lm, word_lm
 from recurra.recipes.question_answering import question_answering
 from recurra.recipes.series import crnn, lstm_fcn, series_classifier, series_regressor
@@ -38,6 +39,10 @@ RECIPES: dict[str, Callable[[], RunConfig]] = {
     "translation": translation,
     "translation-small": translation_small,
     "summarisation": summarisation,
+    "forecast": forecast,
+    "forecast-long": forecast_long,
+    "forecast-seasonal": forecast_seasonal,
+    "forecast-sampled": forecast_sampled,
     "lstm-fcn": lstm_fcn,
     "series-classifier": series_classifier,
     "crnn": crnn,
