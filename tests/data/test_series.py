@@ -174,6 +174,8 @@ FRAMES = {
     "polars zone": pl.DataFrame({"ds": HOURS.to_numpy(), "y": NUMBERS}).with_columns(
         pl.col("ds").dt.replace_time_zone("Asia/Shanghai")
     ),
+    "polars lazy": pl.LazyFrame({"ds": HOURS.to_numpy(), "y": NUMBERS}),
+    "arrow table": pl.DataFrame({"ds": HOURS.to_numpy(), "y": NUMBERS}).to_arrow(),
     "dict": {"ds": HOURS.to_numpy(), "y": NUMBERS},
 }
 

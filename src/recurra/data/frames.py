@@ -140,13 +140,18 @@ def _text(value: Any) -> str:
 
 
 def table_of(frame: Any, source: str = "the table") -> Table:
-    """A table of a pandas or polars frame or series, a dict of columns, or an array (T,) or (T, C).
+    """A table of a pandas or polars frame or series, an Arrow table, a dict of columns, or an array (T,) or (T, C).
 
     Raises:
         DataError: none of these, or columns of unequal length.
     """
     if isinstance(frame, Table):
         return frame
+    if hasattr(frame, "collect_schema") and hasattr(frame, "collect"):
+        # a lazy frame of polars
+        frame = frame.collect()
+    if hasattr(frame, "column_names"):
+        return _arrow_table(frame, source)
     if isinstance(frame, (np.ndarray, list, tuple)):
         values = np.asarray(frame)
         if values.ndim not in (1, 2):
@@ -180,7 +185,6 @@ def read_parquet(path: Path) -> Table:
     """
     try:
         import pyarrow
-        import pyarrow.compute as compute
         import pyarrow.parquet as parquet
     except ImportError as error:
         raise MissingExtraError("pyarrow", "data", f"{path}: reading Parquet") from error
@@ -188,14 +192,22 @@ def read_parquet(path: Path) -> Table:
         found = parquet.read_table(path)
     except (pyarrow.ArrowException, OSError) as error:
         raise DataError(f"{path}: no Parquet table that can be read ({str(error).splitlines()[0]}).") from error
-    table = Table({}, str(path))
+    return _arrow_table(found, str(path))
+
+
+def _arrow_table(found: Any, source: str) -> Table:
+    """A table of an Arrow table."""
+    import pyarrow
+    import pyarrow.compute as compute
+
+    table = Table({}, source)
     for name in found.column_names:
         column = found.column(name)
         if pyarrow.types.is_timestamp(column.type) and column.type.tz is not None:
             universal = column.cast(pyarrow.timestamp(column.type.unit)).to_numpy()
             array, note = on_one_clock(compute.local_timestamp(column).to_numpy(), universal)
             if note:
-                table.notes.append(f"{path}: column {name!r}: {note}.")
+                table.notes.append(f"{source}: column {name!r}: {note}.")
         else:
             array = _plain(column.to_numpy())
         table.columns[str(name)] = array
