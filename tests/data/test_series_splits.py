@@ -65,6 +65,17 @@ def test_a_file_that_goes_on(tmp_path: Path) -> None:
     assert both.ends.tolist() == [[100, 130, 140]]
 
 
+def test_a_short_file_is_read_at_the_frequency_of_the_training(tmp_path: Path) -> None:
+    days = np.busday_offset("2020-01-01", np.arange(59)).astype(str)
+    for name, part in (("train", days[:54]), ("test", days[54:])):
+        (tmp_path / f"{name}.csv").write_text("date,y\n" + "".join(f"{day},{day[-2:]}\n" for day in part))
+    files = {name: str(tmp_path / f"{name}.csv") for name in ("train", "test")}
+    found = splits(tmp_path, **files)
+    assert str(found.whole.frequency) == "business days" and found.ends.tolist() == [[49, 54, 59]]
+    with pytest.raises(DataError, match="stamps are missing"):
+        splits(tmp_path, train=files["test"])
+
+
 def test_a_file_that_overlaps(tmp_path: Path) -> None:
     train, test = write(tmp_path / "a.csv", 0, 100), write(tmp_path / "b.csv", 99, 130)
     with pytest.raises(DataError, match=r"b.csv: the test data of series 'b' starts at 2020-01-05T03:00:00"):

@@ -145,8 +145,6 @@ def table_of(frame: Any, source: str = "the table") -> Table:
     Raises:
         DataError: none of these, or columns of unequal length.
     """
-    if isinstance(frame, Table):
-        return frame
     if hasattr(frame, "collect_schema") and hasattr(frame, "collect"):
         # a lazy frame of polars
         frame = frame.collect()

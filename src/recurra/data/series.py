@@ -17,12 +17,15 @@ from recurra.data.series_columns import ID_NAMES, SeriesColumns, choose_series_c
 from recurra.data.series_grid import settle
 from recurra.data.series_options import SeriesConfig
 from recurra.data.series_types import Series, SeriesSet, joined
+from recurra.data.stamps import Frequency
 from recurra.data.tables import header_of, kind_of, read_cells, read_table
 
 _ENDINGS = (".csv", ".tsv", ".tab", ".txt", ".jsonl", ".ndjson", ".json", ".parquet", ".pq")
 
 
-def read_series(paths: str | Path | Sequence[str | Path], options: DataConfig) -> SeriesSet:
+def read_series(
+    paths: str | Path | Sequence[str | Path], options: DataConfig, usual: Frequency | None = None
+) -> SeriesSet:
     """Read series from CSV, TSV, JSONL or Parquet files, or folders of them.
 
     In the wide layout each file is a series; in the long and `rows` layouts series of one id are joined over files.
@@ -30,6 +33,7 @@ def read_series(paths: str | Path | Sequence[str | Path], options: DataConfig) -
     Args:
         paths: files or folders.
         options: how to read them; `options.series` says how rows become series.
+        usual: the frequency of series read before, taken where it fits: three days may be days or business days.
     Raises:
         DataError: names file, row and column of what is missing, malformed, unsorted, irregular or no number.
         MissingExtraError: Parquet without the `data` extra.
@@ -49,12 +53,19 @@ def read_series(paths: str | Path | Sequence[str | Path], options: DataConfig) -
     assert columns is not None, "at least one file"
     joined = _join(drafts)
     source = ", ".join(str(file) for file, _ in files[:3]) + (f" and {len(files) - 3} more" if len(files) > 3 else "")
-    return _settled(joined, columns, config, source, where, notes)
+    return _settled(joined, columns, config, source, where, notes, usual)
 
 
-def series_from_frame(frame: Any, config: SeriesConfig | None = None, source: str = "the table") -> SeriesSet:
-    """Series of a pandas or polars frame (wide or long), a dict of columns, or an array (T,) or (T, C).
+def series_from_frame(
+    frame: Any, config: SeriesConfig | None = None, source: str = "the table", usual: Frequency | None = None
+) -> SeriesSet:
+    """Series of a pandas or polars frame (wide or long), an Arrow table, a dict of columns, or an array (T,) or (T, C).
 
+    Args:
+        frame: the table.
+        config: how its rows become series.
+        source: its name in messages.
+        usual: as in `read_series`.
     Raises:
         DataError: as `read_series`; rows are numbered from 0.
     """
@@ -65,7 +76,7 @@ def series_from_frame(frame: Any, config: SeriesConfig | None = None, source: st
     columns = choose_series_columns(table, config)
     name = columns.targets[0] if len(columns.targets) == 1 and table.named else "series"
     drafts = _drafts(table, columns, name)
-    return _settled(drafts, columns, config, source, {}, (*table.notes, *columns.notes))
+    return _settled(drafts, columns, config, source, {}, (*table.notes, *columns.notes), usual)
 
 
 def _read_file(
@@ -216,8 +227,9 @@ def _settled(
     source: str,
     where: dict[str, str],
     notes: Sequence[str],
+    usual: Frequency | None,
 ) -> SeriesSet:
-    series, frequency, more = settle(drafts, config, columns, where, source)
+    series, frequency, more = settle(drafts, config, columns, where, source, usual)
     return SeriesSet(
         tuple(series),
         columns.targets,

@@ -20,7 +20,12 @@ _LINE = "by a straight line to the next value, which a forecast made within a ga
 
 
 def settle(
-    drafts: Sequence[Series], config: SeriesConfig, columns: SeriesColumns, where: Mapping[str, str], source: str
+    drafts: Sequence[Series],
+    config: SeriesConfig,
+    columns: SeriesColumns,
+    where: Mapping[str, str],
+    source: str,
+    usual: Frequency | None = None,
 ) -> tuple[list[Series], Frequency | None, list[str]]:
     """Bring series to even steps without holes, or leave them as they are (`missing=keep`).
 
@@ -30,6 +35,7 @@ def settle(
         columns: for names in messages.
         where: series -> its file.
         source: all files, where a series has no file of its own.
+        usual: the frequency of series read before, taken where it fits.
     Returns:
         The series, their frequency, and sentences on what was filled.
     Raises:
@@ -37,7 +43,7 @@ def settle(
             filled; a column without any value.
     """
     grid = _Grid(config, columns, where, source)
-    frequency = grid.frequency(drafts)
+    frequency = grid.frequency(drafts, usual)
     series = [grid.settle(draft, frequency) for draft in drafts]
     return series, frequency, grid.notes()
 
@@ -52,7 +58,7 @@ class _Grid:
         self._filled: Counter[str] = Counter()
         self._averaged = 0
 
-    def frequency(self, drafts: Sequence[Series]) -> Frequency | None:
+    def frequency(self, drafts: Sequence[Series], usual: Frequency | None) -> Frequency | None:
         """The one frequency of all series."""
         if self._config.frequency is not None:
             return Frequency.parse(self._config.frequency)
@@ -61,9 +67,11 @@ class _Grid:
         if self._config.missing != "keep":
             for draft in drafts:
                 self._require_order(draft)
+        if usual is not None and all(_fits(draft.stamps, usual) for draft in drafts):
+            return usual
         found = [(infer_frequency(draft.stamps), draft) for draft in drafts]
-        usual = Counter(frequency for frequency, _ in found if frequency is not None).most_common(1)
-        if not usual:
+        counted = Counter(frequency for frequency, _ in found if frequency is not None).most_common(1)
+        if not counted:
             longest = max(drafts, key=lambda draft: len(draft.stamps))
             if len(longest.stamps) > 2 and self._config.missing != "keep":
                 raise DataError(
@@ -73,7 +81,7 @@ class _Grid:
                     "--data.series.missing=keep."
                 )
             return None
-        common = usual[0][0]
+        common = counted[0][0]
         other = next(
             ((own, draft) for own, draft in found if own not in (None, common) and len(draft.stamps) > 2), None
         )
@@ -259,6 +267,14 @@ class _Grid:
         """Stamps and rows of the values alone; covariates known ahead go on."""
         length = len(draft)
         return replace(draft, stamps=draft.stamps[:length], rows=None if draft.rows is None else draft.rows[:length])
+
+
+def _fits(stamps: np.ndarray, frequency: Frequency) -> bool:
+    """Whether stamps lie on the grid of a frequency, most of them one step apart."""
+    places = frequency.places(stamps)
+    steps = np.diff(places)
+    on_grid = bool((frequency.at(stamps[:1], places) == stamps).all())
+    return on_grid and bool((steps == 1).sum() * 2 >= len(steps))
 
 
 def _interpolated(column: np.ndarray) -> np.ndarray:

@@ -63,8 +63,8 @@ def read_series_splits(data: DataConfig, horizon: int = 1) -> SeriesSplits:
     if data.train is None:
         raise ConfigError("no training data: give --data.train FILE (CSV, TSV, JSONL or Parquet).")
     train = read_series(data.train, data)
-    valid = None if data.valid is None else read_series(data.valid, data)
-    test = None if data.test is None else read_series(data.test, data)
+    valid = None if data.valid is None else read_series(data.valid, data, train.frequency)
+    test = None if data.test is None else read_series(data.test, data, train.frequency)
     splits = split_series(train, data, valid, test, horizon=horizon)
     return _without_constant(splits) if data.skip_bad_rows else splits
 

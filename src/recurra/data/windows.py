@@ -82,7 +82,7 @@ class WindowSource:
         longest = max(1, int(self.lengths.max()) if context_length is None else context_length)
         values = [_float(one.values) for one in series]
         has_holes = any(np.isnan(one).any() for one in values)
-        filled = [_filled(one) for one in values]
+        filled = [_filled(one) for one in values] if has_holes else values
         # each series is followed by `horizon` rows that are no targets, and the last one by room for a whole window
         self._values = _Flat(filled, horizon, 0.0, longest + horizon)
         self._targets = _Flat(values, horizon, np.nan, longest + horizon)
@@ -292,11 +292,12 @@ class _Flat:
 
     def cut(self, which: np.ndarray, begin: np.ndarray, length: int, padding: np.ndarray | None = None) -> np.ndarray:
         """(B, length, C) rows begin.. of each series, 0 where `padding` is True."""
-        rows = self._rows
-        blocks = as_strided(
-            rows, (len(rows) - length + 1, length, *rows.shape[1:]), (rows.strides[0], *rows.strides), writeable=False
-        )
-        cut = blocks[self._starts[which] + begin]
+        rows, starts = self._rows, self._starts[which] + begin
+        if len(starts) == 1:
+            cut = rows[starts[0] : starts[0] + length][None].copy()
+        else:
+            shape = (len(rows) - length + 1, length, *rows.shape[1:])
+            cut = as_strided(rows, shape, (rows.strides[0], *rows.strides), writeable=False)[starts]
         if padding is not None:
             cut[padding] = 0
         return cut
