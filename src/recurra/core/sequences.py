@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -60,7 +60,7 @@ class Sequences:
 
     def with_data(self, data: Tensor) -> Sequences:
         """The same rows with other values, for example after an embedding."""
-        return replace(self, data=data)
+        return Sequences(data, self.lengths, self.reset)
 
     def to(self, device: torch.device | str) -> Sequences:
         """A copy on `device`."""

@@ -14,6 +14,7 @@ from recurra.core.errors import ConfigError
 from recurra.core.inputs import Window
 from recurra.core.sequences import Sequences
 from recurra.core.state import State, leaves
+from recurra.kernels.rows import clear_padding
 from recurra.layers.recurrent import Recurrent, RecurrentConfig, RecurrentOutput
 from recurra.layers.scaling import NormalisationKind, RunningScale, last_step, scale_window
 from recurra.layers.windows import append, join, lengths_of, patches, recent
@@ -143,7 +144,8 @@ class HistoryEncoder(nn.Module):
 
     def _inputs(self, values: Tensor, others: Tensor, side: Tensor, steps: Sequences) -> Sequences:
         """What the stack reads."""
-        read = steps.with_data(torch.cat([values, others.masked_fill(~steps.mask[..., None], 0)], -1))
+        parts = [values, clear_padding(others, steps.lengths)] if others.shape[-1] else [values]
+        read = steps.with_data(torch.cat(parts, -1))
         if self.config.patch_length > 1 or self.stride > 1:
             read = patches(read, self.config.patch_length, self.stride)
         if side.shape[-1]:

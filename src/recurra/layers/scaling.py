@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from recurra.core.sequences import Sequences
+from recurra.kernels.rows import clear_padding
 
 NormalisationKind = Literal["none", "last", "window", "scaled-last", "mean", "running"]
 EPSILON = 1e-5
@@ -43,14 +44,13 @@ def scale_window(kind: NormalisationKind, values: Tensor, observed: Tensor, step
         observed: (B, T, C), 1 where a value was observed, else 0: others do not count for mean and spread.
         steps: any Sequences with the rows' lengths.
     """
-    mask = steps.mask[..., None]
-    values = values.masked_fill(~mask, 0)
+    values = clear_padding(values, steps.lengths)
     shift = values.new_zeros(len(values), 1, values.shape[-1])
     scale = torch.ones_like(shift)
     if kind == "none" or values.shape[1] == 0:
         return Scaled(values, shift, scale)
     if kind != "last":
-        weight = observed.masked_fill(~mask, 0)
+        weight = clear_padding(observed, steps.lengths)
         count = weight.sum(1, keepdim=True).clamp(min=1)
         if kind == "mean":
             size = (values.abs() * weight).sum(1, keepdim=True) / count
@@ -61,7 +61,8 @@ def scale_window(kind: NormalisationKind, values: Tensor, observed: Tensor, step
             shift, scale = mean, torch.where(count > 1, variance + EPSILON, 1.0).sqrt()
     if kind in ("last", "scaled-last"):
         shift = last_step(values, steps)[:, None]
-    return Scaled(((values - shift) / scale).masked_fill(~mask, 0), shift, scale)
+    scaled = values - shift if kind == "last" else (values - shift) / scale
+    return Scaled(clear_padding(scaled, steps.lengths), shift, scale)
 
 
 def last_step(data: Tensor, steps: Sequences) -> Tensor:

@@ -12,6 +12,7 @@ import numpy as np
 from recurra.core.errors import DataError
 from recurra.data import Frequency, Series, SeriesSet, calendar_features
 from recurra.data.series_types import carried_forward
+from recurra.tasks.forecast_residuals import residual_quantiles
 from recurra.tasks.forecast_results import stamp_texts
 
 Scaling = Literal["standard", "mean", "none"]
@@ -95,6 +96,19 @@ class ForecastFit:
     def places(self) -> dict[str, int]:
         """Which of the training rows a name is."""
         return {name: place for place, name in enumerate(self.scales)}
+
+    @cached_property
+    def _errors(self) -> dict[tuple[int, tuple[float, ...]], np.ndarray]:
+        return {}
+
+    def errors(self, horizon: int, probabilities: tuple[float, ...]) -> np.ndarray | None:
+        """(horizon, C, Q) quantiles of validation errors in spreads, where the model knows points alone, else None."""
+        if self.residuals is None:
+            return None
+        key = (horizon, probabilities)
+        if key not in self._errors:
+            self._errors[key] = residual_quantiles(self.residuals, horizon, probabilities)
+        return self._errors[key]
 
     def scaled(self, kind: str, values: np.ndarray) -> np.ndarray:
         """Covariates (..., P) in their training spreads."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -35,18 +36,18 @@ class Walk:
         likelihood: draws values.
         horizon: H.
         num_paths: N, of models that go step by step.
-        generator: of random numbers.
+        seed: of random numbers.
     """
 
     likelihood: Likelihood
     horizon: int
     num_paths: int
-    generator: torch.Generator
+    seed: int
 
 
 def forecast_window(model: Any, window: Window, walk: Walk) -> Forecast:
     """The model's forecast of `walk.horizon` steps after a window, or of all those that it gives at once."""
-    if isinstance(model, StepwiseForecaster):
+    if _is_stepwise(model.__class__):
         return _paths(model, model.begin(window), window.future_known, walk)
     if not hasattr(model, "observe"):
         found: Forecast = model(window).prediction
@@ -56,21 +57,33 @@ def forecast_window(model: Any, window: Window, walk: Walk) -> Forecast:
 
 def forecast_onward(model: Any, state: State, ahead: Window, walk: Walk) -> Forecast:
     """The same from the state of `observe`; `ahead` has no steps of history, but what is known of those to come."""
-    if isinstance(model, StepwiseForecaster):
+    if _is_stepwise(model.__class__):
         return _paths(model, model.begin(ahead, state), ahead.future_known, walk)
-    if "horizon" in inspect.signature(model.forecast).parameters:
+    if _takes_horizon(model.__class__):
         found: Forecast = model.forecast(state, ahead.future_known, horizon=walk.horizon)
         return found
     found = model.forecast(state, ahead.future_known)
     return found
 
 
+# to ask each time would take longer than some of the arithmetic of a single forecast
+@cache
+def _is_stepwise(kind: Any) -> bool:
+    return issubclass(kind, StepwiseForecaster)
+
+
+@cache
+def _takes_horizon(kind: Any) -> bool:
+    return "horizon" in inspect.signature(kind.forecast).parameters
+
+
 def _paths(model: StepwiseForecaster, state: State, known: Tensor | None, walk: Walk) -> Forecast:
     """Sample paths; of points, which can't be drawn, the one path that reads its own forecasts."""
     likelihood = walk.likelihood
-    count = len(next(states.leaves(state)))
+    count, device = len(next(states.leaves(state))), next(states.leaves(state)).device
+    generator = torch.Generator(device=device).manual_seed(walk.seed)
     copies = walk.num_paths if likelihood.is_distribution else 1
-    rows = torch.arange(count, device=next(states.leaves(state)).device).repeat_interleave(copies)
+    rows = torch.arange(count, device=device).repeat_interleave(copies)
     state = states.select(state, rows)
     values: Tensor | None = None
     drawn = []
@@ -78,7 +91,7 @@ def _paths(model: StepwiseForecaster, state: State, known: Tensor | None, walk: 
         forecast, state = model.step(values, None if known is None else known[rows, step], state)
         if likelihood.is_distribution:
             shift, scale = forecast.shift[:, 0], forecast.scale[:, 0]
-            values = likelihood.sample(forecast.parameters[:, 0], shift, scale, walk.generator)
+            values = likelihood.sample(forecast.parameters[:, 0], shift, scale, generator)
         else:
             values = likelihood.mean(forecast)[:, 0]
         drawn.append(values)

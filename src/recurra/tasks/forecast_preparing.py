@@ -190,7 +190,7 @@ class ForecastReader:
         """
         rows = [self._checked(self.as_series(item, number)) for number, item in enumerate(items)]
         places = np.array([[place, len(one)] for place, one in enumerate(rows)])
-        return replace(self._split(rows, places, horizon), context_length=None, asked=True)
+        return self._split(rows, places, horizon, asked=True)
 
     def labelled(self, items: Sequence[Any], targets: Sequence[Any], horizon: int) -> ForecastSplit:
         """What follows is known.
@@ -281,10 +281,13 @@ class ForecastReader:
                 )
         return series
 
-    def _split(self, rows: Sequence[Series], places: np.ndarray, horizon: int) -> ForecastSplit:
-        firsts = {int(row): int(places[places[:, 0] == row, 1].min()) for row in np.unique(places[:, 0])}
+    def _split(self, rows: Sequence[Series], places: np.ndarray, horizon: int, *, asked: bool = False) -> ForecastSplit:
+        firsts: dict[int, int] = {}
+        for row, origin in places.tolist():
+            firsts[row] = min(origin, firsts.get(row, origin))
         table = tuple(self._long_row(one, firsts.get(number), horizon) for number, one in enumerate(rows))
-        return ForecastSplit(table, places, horizon, self.config.context_length, self.fit)
+        context_length = None if asked else self.config.context_length
+        return ForecastSplit(table, places, horizon, context_length, self.fit, asked=asked)
 
     def _long_row(self, series: Series, until: int | None, horizon: int) -> ForecastRow:
         row = self.row(series, until)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from copy import copy
 from dataclasses import replace
+from functools import cache
 from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
@@ -31,7 +32,7 @@ from recurra.tasks.forecast_options import ForecastingConfig
 from recurra.tasks.forecast_paths import Walk, forecast_window
 from recurra.tasks.forecast_preparing import ForecastReader, prepare
 from recurra.tasks.forecast_report import baselines, report
-from recurra.tasks.forecast_residuals import fit_residuals, residual_quantiles
+from recurra.tasks.forecast_residuals import fit_residuals
 from recurra.tasks.forecast_results import ForecastResult, ForecastTruth, picture_of
 from recurra.tasks.forecast_windows import ForecastBatch, ForecastRow, ForecastSplit, ForecastStream
 from recurra.tasks.live_forecast import LiveForecast
@@ -183,14 +184,13 @@ class Forecasting(SeriesItems):
     def search(self, model: Any, batch: Batch, *, quick: bool) -> ModelOutput:
         """The model's forecast; of a model that reads what it said, drawn paths."""
         assert isinstance(batch, ForecastBatch), "a batch of forecasting comes from its stream"
-        task = self.asked_for(batch.whole.horizon, None)
-        return ModelOutput(forecast_window(model, batch.inputs, task.walk(batch.targets.device, quick=quick)), None)
+        walk = self.walk(batch.whole.horizon, quick=quick)
+        return ModelOutput(forecast_window(model, batch.inputs, walk), None)
 
-    def walk(self, device: torch.device, *, quick: bool = False) -> Walk:
+    def walk(self, horizon: int, *, quick: bool = False) -> Walk:
         """How the steps ahead are walked; the same paths are drawn each time."""
         paths = min(_QUICK_PATHS, self.config.num_paths) if quick else self.config.num_paths
-        generator = torch.Generator(device=device).manual_seed(_SEED)
-        return Walk(likelihood=self.likelihood, horizon=self.horizon, num_paths=paths, generator=generator)
+        return Walk(likelihood=self.likelihood, horizon=horizon, num_paths=paths, seed=_SEED)
 
     def live(self, model: Any, item: Any) -> LiveForecast:
         """A forecast of an item that goes on with each new observation."""
@@ -217,8 +217,7 @@ class Forecasting(SeriesItems):
 
     def probabilities(self, *, detailed: bool) -> tuple[float, ...]:
         """Levels of the quantiles: the ends of the intervals and the median, and the deciles for evaluation."""
-        wanted = {0.5, *(end for level in self.levels for end in ends(level)), *(_DECILES if detailed else ())}
-        return tuple(sorted({round(level, 9) for level in wanted}))
+        return _probabilities(self.levels, detailed)
 
     def references(self, batch: Batch) -> list[ForecastTruth]:
         """What came."""
@@ -307,8 +306,7 @@ class Forecasting(SeriesItems):
         if self.likelihood.is_distribution:
             levels = torch.tensor(probabilities, device=forecast.shift.device)
             quantiles = _numpy(self.likelihood.quantile(forecast, levels)) * scale[..., None] + shift[..., None]
-        elif self.fit.residuals is not None:
-            errors = residual_quantiles(self.fit.residuals, horizon, probabilities)
+        elif (errors := self.fit.errors(horizon, probabilities)) is not None:
             quantiles = mean[..., None] + spread[..., None] * errors
         if forecast.samples is not None and self.likelihood.is_distribution:
             samples = _numpy(forecast.samples) * scale[:, None] + shift[:, None]
@@ -329,6 +327,12 @@ class Forecasting(SeriesItems):
         if not split.asked:
             return series.stamps[origin : origin + split.horizon]
         return self.fit.continued(series.stamps[:origin], split.horizon)
+
+
+@cache
+def _probabilities(levels: tuple[float, ...], detailed: bool) -> tuple[float, ...]:
+    wanted = {0.5, *(end for level in levels for end in ends(level)), *(_DECILES if detailed else ())}
+    return tuple(sorted({round(level, 9) for level in wanted}))
 
 
 class _Table(NamedTuple):

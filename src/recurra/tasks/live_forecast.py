@@ -125,7 +125,7 @@ class LiveForecast:
         nothing = None if known is None else known[:, :0]
         past = torch.zeros(1, 0, len(task.fit.past), device=self._device) if task.fit.past else None
         window = Window(Sequences(self._last[None, None][:, :0]), None, past, nothing, future_known=known)
-        return forecast_onward(self._model, self._state, window, task.walk(self._device))
+        return forecast_onward(self._model, self._state, window, task.walk(task.horizon))
 
     def _covariates(self, kind: str, given: Any, stamps: np.ndarray | None) -> Tensor | None:
         """(1, L, F) in the model's units, those of the calendar behind them; None where the task has none."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import cast
 
 import torch
 from torch import nn
@@ -40,10 +42,16 @@ def run_over(
 
 
 def _answer(model: nn.Module, task: Task, batch: Batch, state: State | None, quick: bool) -> ModelOutput:
-    if isinstance(task, Searching):
-        return task.search(unwrap(model), batch, quick=quick)
+    if _searches(type(task)):
+        return cast(Searching, task).search(unwrap(model), batch, quick=quick)
     output: ModelOutput = model(batch.inputs, state)
     return output
+
+
+@cache
+def _searches(kind: type) -> bool:
+    # asked of the type, and once: a protocol takes its time to look
+    return issubclass(kind, Searching)
 
 
 def evaluate(model: nn.Module, task: Task, stream: BatchStream, device: torch.device) -> dict[str, float]:
