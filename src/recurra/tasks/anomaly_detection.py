@@ -108,7 +108,7 @@ class AnomalyDetection(SeriesItems):
 
     def items(self, paths: str | list[str], data: DataConfig) -> Iterator[Series]:
         """The series of files."""
-        found = read_series(paths, self.reading(data))
+        found = read_series(paths, self.reading(data), self.fit.frequency)
         require_alike(self.fit, found)
         return iter(found.series)
 
