@@ -116,7 +116,7 @@ def test_faults(tmp_path: Path, fault: str) -> None:
 def test_bad_rows_can_be_skipped(tmp_path: Path) -> None:
     found = read(tmp_path / "a.csv", "label,v0,v1\nx,1,2\ny,,\n,1,2\n", skip_bad_rows=True)
     assert len(found.rows) == 1 and "2 bad rows were skipped" in found.notes[-1]
-    with pytest.raises(DataError, match="no usable rows.*holds no value"):
+    with pytest.raises(DataError, match=r"no usable rows.*holds no value"):
         read(tmp_path / "a.csv", "label,v0,v1\ny,,\n", skip_bad_rows=True)
 
 
@@ -126,7 +126,7 @@ def test_files_together(tmp_path: Path) -> None:
     found = read_labelled_series([str(tmp_path / name) for name in ("a.ts", "b.csv")], DataConfig())
     assert [row.id for row in found.rows] == ["a.ts:3", "a.ts:4", "b.csv:p", "b.csv:q"]
     read(tmp_path / "c.txt", "up 1 2\n")
-    with pytest.raises(DataError, match="c.txt:1: 1 dimensions, and .*a.ts:3 has 2"):
+    with pytest.raises(DataError, match=r"c\.txt:1: 1 dimensions, and .*a.ts:3 has 2"):
         read_labelled_series([str(tmp_path / name) for name in ("a.ts", "c.txt")], DataConfig())
 
 
@@ -135,3 +135,22 @@ def test_lines_of_numbers() -> None:
     np.testing.assert_array_equal(parse_values("1,,3:4,5,NaN", "here"), [[1, 4], [NAN, 5], [3, NAN]])
     with pytest.raises(RowFaultError, match="here: value 2: 'b' is no number"):
         parse_values("1,b", "here")
+
+
+REAL = {
+    "JapaneseVowels": (270, 12, (7, 26), 9),
+    "BasicMotions": (40, 6, (100, 100), 4),
+    "GunPoint": (50, 1, (150, 150), 2),
+    "ItalyPowerDemand": (67, 1, (24, 24), 2),
+    "ArrowHead": (36, 1, (251, 251), 3),
+}
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_real_files(data_folder: Path, name: str) -> None:
+    path = data_folder / "time_series_classification" / name / f"{name}_TRAIN.ts"
+    rows = read_labelled_series(path, DataConfig()).rows
+    lengths = [len(row.values) for row in rows]
+    found = (len(rows), rows[0].values.shape[1], (min(lengths), max(lengths)), len({row.label for row in rows}))
+    assert found == REAL[name]
+    assert all(np.isfinite(row.values).all() for row in rows)

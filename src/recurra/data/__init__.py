@@ -4,6 +4,8 @@ from recurra.data.calendar import CALENDAR, calendar_columns, calendar_features,
 from recurra.data.collate import Example, collate_tokens
 from recurra.data.columns import ColumnChoice, choose_columns, usable_rows
 from recurra.data.config import DataConfig
+from recurra.data.labelled_reading import SeriesRows, read_labelled_series
+from recurra.data.labelled_series import LabelledSeries
 from recurra.data.labels import Labels, fit_labels
 from recurra.data.readers import READERS, ReadOptions, read_pieces, read_records
 from recurra.data.records import PieceSource, Record, Records, TextPiece
@@ -17,7 +19,7 @@ from recurra.data.splits import Splits, split_pieces, split_records
 from recurra.data.stamps import Frequency, infer_frequency
 from recurra.data.streaming import TokenStream
 from recurra.data.tokens import TokenCorpus, encode_tokens, mirror_tokens, open_tokens, write_tokens
-from recurra.data.transforms import TextAugment, TextAugmentConfig, augment
+from recurra.data.transforms import SeriesAugmentConfig, TextAugment, TextAugmentConfig, augment
 from recurra.data.vocabularies.base import Texts, Vocabulary, VocabularyConfig
 from recurra.data.vocabulary import VOCABULARIES, fit_vocabulary, vocabulary_from_json
 from recurra.data.windows import WindowBatches, WindowSeries, WindowSource, window_origins
@@ -31,13 +33,16 @@ __all__ = [
     "DataConfig",
     "Example",
     "Frequency",
+    "LabelledSeries",
     "Labels",
     "PieceSource",
     "ReadOptions",
     "Record",
     "Records",
     "Series",
+    "SeriesAugmentConfig",
     "SeriesConfig",
+    "SeriesRows",
     "SeriesSet",
     "SeriesSplits",
     "Shard",
@@ -65,6 +70,7 @@ __all__ = [
     "mirror_tokens",
     "open_tokens",
     "read_holidays",
+    "read_labelled_series",
     "read_pieces",
     "read_records",
     "read_series",
