@@ -21,5 +21,5 @@ def test_separators(tmp_path: Path, line: str) -> None:
 
 def test_a_label_alone(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("1 2\n1\n")
-    with pytest.raises(DataError, match="a.txt:2: a label and the values of a series are wanted"):
+    with pytest.raises(DataError, match=r"a\.txt:2: a label and the values of a series are wanted"):
         read_records(tmp_path / "a.txt", ReadOptions(), "ucr")
