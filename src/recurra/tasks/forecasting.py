@@ -125,15 +125,15 @@ class Forecasting(SeriesItems):
 
     def items(self, paths: str | list[str], data: DataConfig) -> Iterator[Series]:
         """The series of files; each column by itself where channels are independent."""
-        return iter(self.reader.channels(read_series(paths, self.reading(data))))
+        return iter(self.reader.channels(read_series(paths, self.reading(data), self.fit.frequency)))
 
     def read(self, paths: str | list[str], data: DataConfig) -> ForecastSplit:
         """The last `horizon` steps of each series as what came, the steps before as history."""
-        return self.reader.ending(read_series(paths, self.reading(data)), self.horizon)
+        return self.reader.ending(read_series(paths, self.reading(data), self.fit.frequency), self.horizon)
 
     def read_backtest(self, paths: str | list[str], data: DataConfig, stride: int) -> ForecastSplit:
         """Every `stride`-th origin after the time of training and validation."""
-        return self.reader.rolling(read_series(paths, self.reading(data)), self.horizon, stride)
+        return self.reader.rolling(read_series(paths, self.reading(data), self.fit.frequency), self.horizon, stride)
 
     def encode(self, items: list[Any]) -> ForecastSplit:
         """Series that end where the forecast starts: `Series`, or arrays (T,) or (T, C)."""
