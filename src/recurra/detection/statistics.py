@@ -71,8 +71,9 @@ class LongRecords:
             self._high, self._low = high[-1:], low[-1:]
             return high[:-1], low[:-1]
         self._high = self._low = high[len(block) :]
-        windows = sliding_window_view(high[:-1], self._length, axis=0)
-        return np.fmax.reduce(windows, axis=-1), np.fmin.reduce(windows, axis=-1)
+        return _extremes_of_windows(np.fmax, high[:-1], self._length), _extremes_of_windows(
+            np.fmin, low[:-1], self._length
+        )
 
     def state(self) -> dict[str, Any]:
         """JSON values."""
@@ -103,13 +104,7 @@ class LongMoments:
         if self._length is not None:
             rows = np.concatenate([self._rows, block])
             self._rows = rows[len(block) :]
-            known = ~np.isnan(rows[:-1])
-            counts = sliding_window_view(known, self._length, axis=0).sum(axis=-1)
-            windows = sliding_window_view(np.where(known, rows[:-1], 0.0), self._length, axis=0)
-            mean = windows.sum(axis=-1) / np.maximum(counts, 1)
-            inside = sliding_window_view(known, self._length, axis=0)
-            squares = np.square((windows - mean[..., None]) * inside).sum(axis=-1)
-            return _settled(counts, mean, squares)
+            return _moments_of_windows(rows[:-1], self._length)
         count, mean, squares = self._moments
         known = ~np.isnan(block)
         # something near the mean is taken off, so that large values lose no digits
@@ -132,6 +127,38 @@ class LongMoments:
         """Go on where `state` stood."""
         self._rows = _from_json(state["rows"], self._rows.shape[1])
         self._moments = np.array(state["moments"])
+
+
+def _extremes_of_windows(extreme: np.ufunc, rows: np.ndarray, length: int) -> np.ndarray:
+    """Highest or lowest of each window of `length` rows, in three passes whatever the length.
+
+    A window lies in two blocks of that length: it holds an end of the first and a beginning of the second, whose
+    extremes are running ones: van Herk (1992), Pattern Recognition Letters 13(7).
+    """
+    missing = -len(rows) % length
+    blocks = np.concatenate([rows, np.full((missing, rows.shape[1]), np.nan)]).reshape(-1, length, rows.shape[1])
+    beginnings = extreme.accumulate(blocks, axis=1).reshape(-1, rows.shape[1])
+    ends = extreme.accumulate(blocks[:, ::-1], axis=1)[:, ::-1].reshape(-1, rows.shape[1])
+    count = len(rows) - length + 1
+    found: np.ndarray = extreme(ends[:count], beginnings[length - 1 : length - 1 + count])
+    return found
+
+
+def _moments_of_windows(rows: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and deviation of each window of `length` rows, from running sums."""
+    known = ~np.isnan(rows)
+    # something near the mean is taken off, so that large values lose no digits
+    reference = rows[known.argmax(axis=0), np.arange(rows.shape[1])]
+    centred = np.where(known, rows - np.nan_to_num(reference), 0.0)
+    nothing = np.zeros((1, rows.shape[1]))
+    counts, sums, raw = (
+        running[length:] - running[:-length]
+        for part in (known.astype(float), centred, np.square(centred))
+        for running in [np.concatenate([nothing, part.cumsum(axis=0)])]
+    )
+    mean = sums / np.maximum(counts, 1)
+    squares = np.maximum(raw - counts * np.square(mean), 0.0)
+    return _settled(counts, mean + np.nan_to_num(reference), squares)
 
 
 def _settled(counts: np.ndarray, mean: np.ndarray, squares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
