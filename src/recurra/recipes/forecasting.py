@@ -10,7 +10,7 @@ from recurra.losses.likelihoods import MAEConfig, QuantileConfig, StudentTConfig
 from recurra.models import AutoregressiveForecasterConfig, ForecasterConfig, SeasonalForecasterConfig
 from recurra.runs import RunConfig
 from recurra.tasks import ForecastingConfig
-from recurra.tasks.forecast_options import WindowsConfig
+from recurra.tasks.forecast_options import CalendarConfig, WindowsConfig
 from recurra.training import TrainingConfig
 from recurra.training.optimizer import AdamWConfig
 from recurra.training.schedule import CosineConfig
@@ -32,9 +32,11 @@ def forecast() -> RunConfig:
 
 
 def forecast_long() -> RunConfig:
-    """A long way ahead from a long history, as the sets of electricity and weather are forecast: points by MAE."""
+    """Points a long way ahead from a long history, by MAE; what the clock says is left to the history."""
     return RunConfig(
-        task=ForecastingConfig(horizon=96, context_length=720, likelihood=MAEConfig()),
+        task=ForecastingConfig(
+            horizon=96, context_length=720, likelihood=MAEConfig(), calendar=CalendarConfig(features=[])
+        ),
         model=ForecasterConfig(
             hidden_size=256,
             history=HistoryConfig(normalisation="last", patch_length=48, series_dim=16),
