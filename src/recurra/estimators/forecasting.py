@@ -10,7 +10,7 @@ import numpy as np
 
 from recurra.core.config import parse
 from recurra.core.errors import ConfigError, DataError, did_you_mean
-from recurra.data import Series, SeriesConfig, SeriesSet, series_from_frame
+from recurra.data import Frequency, Series, SeriesConfig, SeriesSet, series_from_frame
 from recurra.estimators.base import Estimator
 from recurra.estimators.series_files import series_csv
 from recurra.recipes import recipe
@@ -132,7 +132,7 @@ class Forecaster(Estimator):
             X: the data given to `fit` with what came after them.
             stride: steps from one origin to the next.
         """
-        split = self._task().reader.rolling(self._series(X), self.horizon, stride)
+        split = self._task().reader.rolling(self._given(X), self.horizon, stride)
         return self._fitted().evaluate_split(split)[0]
 
     def score(self, X: Any, y: None = None) -> float:
@@ -142,7 +142,7 @@ class Forecaster(Estimator):
             X: the steps that followed, in the form of the data; at most `horizon` of them count.
             y: nothing; scikit-learn passes it.
         """
-        task, later = self._task(), self._series(X)
+        task, later = self._task(), self._given(X)
         came = {one.name: one.values[: self.horizon] for one in task.reader.channels(later)}
         rows = [one for one in task.reader.channels(self._given(None)) if one.name in came]
         if not rows:
@@ -157,17 +157,19 @@ class Forecaster(Estimator):
         return task
 
     def _answer(self, series: SeriesSet, horizon: int | None, levels: Sequence[float] | None) -> list[ForecastResult]:
-        saved = self._fitted().asked_for(horizon=horizon, levels=levels)
+        saved = self._fitted()
+        if horizon is not None or levels is not None:
+            saved = saved.asked_for(horizon=horizon, levels=levels)
         return saved.predictions(self._task().reader.channels(series))
 
     def _given(self, X: Any) -> SeriesSet:
-        self._fitted()
-        return self._history if X is None else self._series(X)
+        fit = self._task().fit
+        return self._history if X is None else self._series(X, fit.frequency)
 
-    def _series(self, X: Any) -> SeriesSet:
+    def _series(self, X: Any, usual: Frequency | None = None) -> SeriesSet:
         """Data as series; the columns of arrays are called value, or value-1, value-2, ..."""
         if _Kind(X).library:
-            return series_from_frame(X, self._frames, "the data")
+            return series_from_frame(X, self._frames, "the data", usual)
         arrays = X if _Kind(X).is_list else [X]
         if not all(map(np.size, arrays)):
             raise DataError("the data is empty, or has an empty series: numbers are wanted.")
