@@ -1,6 +1,8 @@
 """Forecasting on real data, each beside its cheap baselines, with the core-seconds of the whole process.
 
-    RECURRA_DATA=... python benchmarks/forecasting.py etth1|oil-temperature|m4-hourly|exchange-rate [--seed 0] [--threads 1]
+    RECURRA_DATA=... python benchmarks/forecasting.py NAME [--seed 0] [--threads 1]
+
+NAME: etth1, oil-temperature, m4-hourly or exchange-rate.
 
 Core-seconds are process CPU time from the first import to the last metric, baselines included; `training_core_seconds`
 are those of the training alone. Test windows stand at every step of the test part (m4-hourly: the 48 hours after each
