@@ -102,7 +102,7 @@ def test_covariates_known_ahead() -> None:
 
 
 def test_sample_paths() -> None:
-    options = {"task.num_paths": 5, "training.max_updates": 2, "model.hidden_size": 4}
+    options = {"task.intervals.num_paths": 5, "training.max_updates": 2, "model.hidden_size": 4}
     given = {key: value for key, value in QUICK.items() if key != "options"}
     model = Forecaster(**given, recipe="forecast-sampled", options=options).fit(VALUES[:200, 0])
     (paths,) = model.predict_samples()

@@ -23,7 +23,7 @@ RECIPES = {
     "forecaster": ("forecast", "model.history.patch_length=6"),
     "seasonal-forecaster": ("forecast-seasonal", "task.windows.samples_per_epoch=100", "task.periods=[24]"),
     "forecast-decoder": ("forecast", "model=forecast-decoder"),
-    "autoregressive-forecaster": ("forecast-sampled", "task.num_paths=10"),
+    "autoregressive-forecaster": ("forecast-sampled", "task.intervals.num_paths=10"),
 }
 EVERY = pytest.mark.parametrize("kind", RECIPES)
 COUNT = 200

@@ -18,6 +18,8 @@ from recurra.core.errors import ConfigError, DataError
 from recurra.core.outputs import Forecast
 from recurra.data import DataConfig, read_series
 from recurra.tasks import Forecasting, ForecastingConfig, Prepared, StreamOptions
+from recurra.tasks.forecast_residuals import fit_recalibration, recalibrated
+from recurra.tasks.forecast_results import ForecastResult
 from recurra.tasks.forecast_windows import ForecastSplit
 
 from .forecast_files import Repeater, batch_of, daily_wave, hours, prepare, write_wide
@@ -404,3 +406,40 @@ def test_too_short_a_training_part_names_the_mend(tmp_path: Path) -> None:
         prepare(path, horizon=12)
     with pytest.raises(DataError, match="shorter"):
         prepare(path, {"series": {"split": [5, 6]}, "valid_fraction": 0, "test_fraction": 0})
+
+
+def test_intervals_that_held_too_much_are_narrowed(wide: Path) -> None:
+    def coverage(recalibrate: bool, part: str) -> float:
+        prepared = prepare(wide, likelihood="normal", intervals={"recalibrate": recalibrate})
+        task, model, valid = prepared.task, Repeater(2, 6), prepared.splits.valid
+        task.calibrate(answer(task, valid, model), valid.truths(np.arange(len(valid))))
+        split = getattr(prepared.splits, part)
+        metrics = task.metrics()
+        metrics.update(answer(task, split, model), split.truths(np.arange(len(split))))
+        assert Forecasting.from_files(task.config, json.loads(json.dumps(task.files()))).fit.asked((0.1, 0.5)) == (
+            pytest.approx(task.fit.asked((0.1, 0.5)))
+        )
+        return abs(metrics.compute()["coverage_80"] - 80)
+
+    for part in ("valid", "test"):
+        before, after = coverage(False, part), coverage(True, part)
+        assert before > 8 and after < before - 3
+
+
+def test_recalibration_asks_for_the_level_that_held_as_much_as_wanted(wide: Path) -> None:
+    split = prepare(wide).splits.valid
+    truths = split.truths(np.arange(len(split)))
+    levels = (0.1, 0.3, 0.5, 0.7, 0.9)
+    rng = np.random.default_rng(0)
+    # the truth is uniform on 0..1, and the forecast takes it for uniform on -1..2
+    truths = [truth._replace(values=rng.random((6, 1)), series=str(i)) for i, truth in enumerate(truths * 20)]
+    told = np.broadcast_to(3 * np.array(levels) - 1, (6, 1, 5))
+    found = ForecastResult(told[..., 2], told, None, ("a",), truths[0].stamps, levels, (80.0,))
+    asked = fit_recalibration([found] * len(truths), truths)
+    assert asked is not None
+    wanted = recalibrated(asked, (0.2, 0.5, 0.8))
+    np.testing.assert_allclose(wanted, (np.array([0.2, 0.5, 0.8]) + 1) / 3, atol=0.03)
+    assert (np.diff(recalibrated(asked, np.linspace(0, 1, 50).tolist())) >= 0).all()
+    few = fit_recalibration([found] * 2, truths[:2])
+    assert few is not None
+    assert 0.2 < recalibrated(few, (0.2,))[0] < wanted[0] - 0.08

@@ -33,7 +33,7 @@ def built(folder: Path, name: str, data: dict[str, Any] | None = None, **more: A
     """Task, untrained model and the series of the file."""
     kind, options, likelihood = MODEL_OPTIONS[name]
     path = write_wide(folder / "x.csv", daily_wave(150), **more)
-    prepared = prepare(path, data, likelihood=likelihood, num_paths=7)
+    prepared = prepare(path, data, likelihood=likelihood, intervals={"num_paths": 7})
     task = prepared.task
     torch.manual_seed(0)
     model = MODELS[kind](MODELS[kind].Config(hidden_size=5, **options), task.spec).eval()

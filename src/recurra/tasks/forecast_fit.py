@@ -12,7 +12,7 @@ import numpy as np
 from recurra.core.errors import DataError
 from recurra.data import Frequency, Series, SeriesSet, calendar_features
 from recurra.data.series_types import carried_forward
-from recurra.tasks.forecast_residuals import residual_quantiles
+from recurra.tasks.forecast_residuals import recalibrated, residual_quantiles
 from recurra.tasks.forecast_results import stamp_texts
 
 Scaling = Literal["standard", "mean", "none"]
@@ -70,6 +70,7 @@ class ForecastFit:
         covariates: "past", "known", "static" -> means and spreads.
         residuals: (H, C, P) quantiles of validation errors in spreads, where the model knows points alone; P is that of
             `RESIDUAL_LEVELS`.
+        recalibration: (P,) levels to ask a distribution for in the place of those, or None.
     """
 
     targets: tuple[str, ...]
@@ -86,6 +87,7 @@ class ForecastFit:
     ends: Mapping[str, str]
     covariates: Mapping[str, tuple[np.ndarray, np.ndarray]]
     residuals: np.ndarray | None = None
+    recalibration: np.ndarray | None = None
 
     @property
     def season(self) -> int:
@@ -109,6 +111,12 @@ class ForecastFit:
         if key not in self._errors:
             self._errors[key] = residual_quantiles(self.residuals, horizon, probabilities)
         return self._errors[key]
+
+    def asked(self, probabilities: tuple[float, ...]) -> tuple[float, ...]:
+        """The levels to ask a distribution for, so that as many values lie below as `probabilities` say."""
+        if self.recalibration is None:
+            return probabilities
+        return tuple(recalibrated(self.recalibration, probabilities).tolist())
 
     def scaled(self, kind: str, values: np.ndarray) -> np.ndarray:
         """Covariates (..., P) in their training spreads."""
@@ -138,6 +146,7 @@ class ForecastFit:
             "ends": dict(self.ends),
             "covariates": {kind: [part.tolist() for part in parts] for kind, parts in self.covariates.items()},
             "residuals": None if self.residuals is None else self.residuals.tolist(),
+            "recalibration": None if self.recalibration is None else self.recalibration.tolist(),
         }
 
     @classmethod
@@ -151,7 +160,8 @@ class ForecastFit:
         given["covariates"] = {
             kind: (np.array(mean), np.array(spread)) for kind, (mean, spread) in given["covariates"].items()
         }
-        given["residuals"] = None if given["residuals"] is None else np.array(given["residuals"])
+        for name in ("residuals", "recalibration"):
+            given[name] = None if given[name] is None else np.array(given[name])
         return cls(**given)
 
 

@@ -33,6 +33,21 @@ class CalendarConfig(Config):
     )
 
 
+class IntervalsConfig(Config):
+    """How sure a forecast is of itself."""
+
+    levels: list[Level] = Field([80, 95], description="intervals that are forecast, in per cent")
+    num_paths: int = Field(100, ge=2, description="paths that a model which goes step by step draws for a forecast")
+    recalibrate: bool = Field(
+        True, description="widen or narrow intervals to what they held on the validation part, as far as it can tell"
+    )
+
+    @field_validator("levels")
+    @classmethod
+    def _levels_rise(cls, given: list[float]) -> list[float]:
+        return sorted(set(given))
+
+
 class ForecastingConfig(Config):
     """Options of forecasting."""
 
@@ -54,18 +69,12 @@ class ForecastingConfig(Config):
     )
     calendar: CalendarConfig = CalendarConfig()
     windows: WindowsConfig = WindowsConfig()
-    levels: list[Level] = Field([80, 95], description="intervals that are forecast, in per cent")
-    num_paths: int = Field(100, ge=2, description="paths that a model which goes step by step draws for a forecast")
+    intervals: IntervalsConfig = IntervalsConfig()
 
     @field_validator("periods")
     @classmethod
     def _periods_rise(cls, given: list[int] | None) -> list[int] | None:
         return None if given is None else sorted(set(given))
-
-    @field_validator("levels")
-    @classmethod
-    def _levels_rise(cls, given: list[float]) -> list[float]:
-        return sorted(set(given))
 
     @model_validator(mode="after")
     def _counts_stay_counts(self) -> ForecastingConfig:

@@ -324,7 +324,7 @@ def _fit(
     reading = data.series.model_dump(mode="json", exclude={"split"})
     if fitted is not None:
         known = {name: scales.get(name, scale) for name, scale in fitted.scales.items()}
-        return replace(fitted, scales=known, ends={**fitted.ends, **seen}, residuals=None)
+        return replace(fitted, scales=known, ends={**fitted.ends, **seen}, residuals=None, recalibration=None)
     calendar, holidays = _calendar(config, whole)
     periods = config.periods
     if periods is None:

@@ -32,7 +32,7 @@ from recurra.tasks.forecast_options import ForecastingConfig
 from recurra.tasks.forecast_paths import Walk, forecast_window
 from recurra.tasks.forecast_preparing import ForecastReader, prepare
 from recurra.tasks.forecast_report import baselines, report
-from recurra.tasks.forecast_residuals import fit_residuals
+from recurra.tasks.forecast_residuals import fit_recalibration, fit_residuals
 from recurra.tasks.forecast_results import ForecastResult, ForecastTruth, picture_of
 from recurra.tasks.forecast_windows import ForecastBatch, ForecastRow, ForecastSplit, ForecastStream
 from recurra.tasks.live_forecast import LiveForecast
@@ -63,7 +63,7 @@ class Forecasting(SeriesItems):
         self.config, self.fit = config, fit
         self.likelihood = config.likelihood.build()
         self.reader = ForecastReader(config, fit)
-        self.horizon, self.levels = config.horizon, tuple(config.levels)
+        self.horizon, self.levels = config.horizon, tuple(config.intervals.levels)
         size = len(fit.targets) if config.channels == "joint" else 1
         calendar = fit.dated(np.zeros(1, "datetime64[s]")).shape[1] if fit.calendar else 0
         window = WindowSpec(
@@ -189,7 +189,7 @@ class Forecasting(SeriesItems):
 
     def walk(self, horizon: int, *, quick: bool = False) -> Walk:
         """How the steps ahead are walked; the same paths are drawn each time."""
-        paths = min(_QUICK_PATHS, self.config.num_paths) if quick else self.config.num_paths
+        paths = min(_QUICK_PATHS, self.config.intervals.num_paths) if quick else self.config.intervals.num_paths
         return Walk(likelihood=self.likelihood, horizon=horizon, num_paths=paths, seed=_SEED)
 
     def live(self, model: Any, item: Any) -> LiveForecast:
@@ -229,9 +229,11 @@ class Forecasting(SeriesItems):
         return ForecastMetrics(self.probabilities(detailed=True), self.levels)
 
     def calibrate(self, predictions: list[ForecastResult], references: list[ForecastTruth]) -> None:
-        """Take intervals from the errors of validation, where the model knows points alone."""
+        """Take intervals from the errors of validation where the model knows points alone; set others right by them."""
         if not self.likelihood.is_distribution:
             self.fit = replace(self.fit, residuals=fit_residuals(predictions, references))
+        elif self.config.intervals.recalibrate:
+            self.fit = replace(self.fit, recalibration=fit_recalibration(predictions, references))
 
     # ---- for a person ----
     def asked(self, item: Any) -> dict[str, Any]:
@@ -304,7 +306,7 @@ class Forecasting(SeriesItems):
         probabilities = self.probabilities(detailed=detailed)
         quantiles = samples = None
         if self.likelihood.is_distribution:
-            levels = torch.tensor(probabilities, device=forecast.shift.device)
+            levels = torch.tensor(self.fit.asked(probabilities), device=forecast.shift.device)
             quantiles = _numpy(self.likelihood.quantile(forecast, levels)) * scale[..., None] + shift[..., None]
         elif (errors := self.fit.errors(horizon, probabilities)) is not None:
             quantiles = mean[..., None] + spread[..., None] * errors
