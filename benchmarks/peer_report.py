@@ -1,4 +1,4 @@
-"""What `tagging_speed.py` and `translation_speed.py` share: the rounds of a race, and the head of a results file."""
+"""What the races against other libraries share: their rounds, and the head of a results file."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class Race:
         """The geometric mean of the rounds' medians."""
         return geometric_mean([samples[contestant].median for samples in self.rounds])
 
-    def ratios(self, contestant: int) -> list[float]:
+    def ratios(self, contestant: int, ours: int = 0) -> list[float]:
         """The contestant's median / ours, for each round."""
-        return [samples[contestant].median / samples[0].median for samples in self.rounds]
+        return [samples[contestant].median / samples[ours].median for samples in self.rounds]
 
-    def ratio(self, contestant: int) -> str:
+    def ratio(self, contestant: int, ours: int = 0) -> str:
         """The geometric mean of `ratios`, and between which they lie."""
-        found = self.ratios(contestant)
+        found = self.ratios(contestant, ours)
         return f"{geometric_mean(found):.2f} ({min(found):.2f}-{max(found):.2f})"
 
 
