@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from recurra.core.batch import InputKind, Resolution, TaskSpec, WindowSpec
-from recurra.core.errors import ConfigError, ShapeError
+from recurra.core.errors import ConfigError, DataError, ShapeError
 from recurra.core.inputs import Window
 from recurra.core.outputs import Forecast
 from recurra.core.sequences import Sequences
@@ -18,6 +18,7 @@ from recurra.models import MODELS
 from recurra.models.autoregressive_forecaster import AutoregressiveForecaster, AutoregressiveForecasterConfig
 from recurra.models.forecast_decoder import ForecastDecoder, ForecastDecoderConfig
 from recurra.models.forecaster import Forecaster, ForecasterConfig
+from recurra.models.seasonal_forecaster import SeasonalForecasterConfig
 
 SIZES = WindowSpec(
     horizon=4,
@@ -38,6 +39,7 @@ STREAMS: list[tuple[str, dict[str, Any]]] = [
     ("forecaster", {"head": {"kind": "direct", "linear": True}, "bidirectional": True}),
     ("forecast-decoder", {"history": CARRYING}),
     ("forecast-decoder", {"history": {"patch_length": 3, "patch_stride": 2, "normalisation": "mean"}}),
+    ("seasonal-forecaster", {"dilations": [1, 2], "series_dim": 2}),
 ]
 
 
@@ -113,6 +115,19 @@ def test_what_carries_reads_all_and_what_does_not_the_last_steps(kind: str, opti
     carrying, other = build(kind, options), build(kind, {})
     assert not torch.allclose(carrying(changed).prediction.parameters, carrying(window()).prediction.parameters)
     assert torch.equal(other(changed).prediction.parameters, other(window()).prediction.parameters)
+
+
+@torch.no_grad()
+def test_multiplicative_seasons_know_no_unit() -> None:
+    model, given = build("seasonal-forecaster", {"seasonality": "multiplicative"}), window()
+    positive = replace(given, past=Sequences(given.past.data.abs() + 1))
+    larger = replace(given, past=Sequences(1000 * positive.past.data))
+    one, other = model(positive).prediction, model(larger).prediction
+    torch.testing.assert_close(other.parameters, one.parameters, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(other.shift, 1000 * one.shift, rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(other.scale, 1000 * one.scale, rtol=1e-4, atol=1e-3)
+    with pytest.raises(DataError, match="seasonality=additive"):
+        model(replace(given, past=Sequences(given.past.data - 100)))
 
 
 def walk(model: AutoregressiveForecaster, given: Window) -> Tensor:
@@ -191,12 +206,14 @@ def test_the_linear_part_maps_the_history_alone() -> None:
         (ForecasterConfig, {"history": {"normalisation": "running"}}),
         (ForecasterConfig, {"head": "segments", "bidirectional": True}),
         (ForecastDecoderConfig, {"bidirectional": True}),
+        (SeasonalForecasterConfig, {"bidirectional": True}),
+        (SeasonalForecasterConfig, {"dilations": [0]}),
         (AutoregressiveForecasterConfig, {"carry": True}),
         (AutoregressiveForecasterConfig, {"bidirectional": True}),
     ],
 )
 def test_options_that_do_not_fit_are_refused(config: Any, options: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"needs? |is for history\.carry"):
+    with pytest.raises(ValueError, match=r"needs? |is for history\.carry|are 1 or more"):
         config.model_validate(options)
 
 
