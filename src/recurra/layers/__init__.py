@@ -14,11 +14,15 @@ from recurra.layers.convolution import ConvolutionConfig, Convolutions, StepNorm
 from recurra.layers.copying import CopyScores, require_full
 from recurra.layers.crf import LinearChainCRF
 from recurra.layers.decoder import AttentiveDecoder, DecoderConfig, DecoderOutput, DecoderState
+from recurra.layers.dilated import DilatedRecurrent
 from recurra.layers.dropout import EmbeddingDropout, LockedDropout
 from recurra.layers.embedding import TokenEmbedding
 from recurra.layers.encoder import TokenEncoder, TokenEncoderConfig
+from recurra.layers.history import HistoryConfig, HistoryEncoder
+from recurra.layers.horizon import DirectConfig, SegmentConfig
 from recurra.layers.pooling import Pooling, PoolingKind
 from recurra.layers.recurrent import DropoutConfig, Recurrent, RecurrentConfig, RecurrentOutput
+from recurra.layers.smoothing import SeasonalSmoothing
 from recurra.layers.softmax import (
     SOFTMAXES,
     AdaptiveSoftmax,
@@ -57,11 +61,15 @@ __all__ = [
     "DecoderOutput",
     "DecoderState",
     "DeferredLogits",
+    "DilatedRecurrent",
+    "DirectConfig",
     "DropoutConfig",
     "EmbeddingDropout",
     "FullSoftmax",
     "FullSoftmaxConfig",
     "GeneralAttentionConfig",
+    "HistoryConfig",
+    "HistoryEncoder",
     "LinearChainCRF",
     "LockedDropout",
     "Pooling",
@@ -71,6 +79,8 @@ __all__ = [
     "RecurrentOutput",
     "SampledSoftmax",
     "SampledSoftmaxConfig",
+    "SeasonalSmoothing",
+    "SegmentConfig",
     "SoftmaxConfig",
     "SoftmaxHead",
     "StepNorm",

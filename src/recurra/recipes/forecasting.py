@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from recurra.cells import GRUConfig
-from recurra.layers import DropoutConfig
-from recurra.layers.history import HistoryConfig
-from recurra.layers.horizon import SegmentConfig
+from recurra.layers import DropoutConfig, HistoryConfig, SegmentConfig
 from recurra.losses.likelihoods import MAEConfig, QuantileConfig, StudentTConfig
 from recurra.models import AutoregressiveForecasterConfig, ForecasterConfig, SeasonalForecasterConfig
 from recurra.runs import RunConfig
