@@ -111,7 +111,7 @@ class Problem:
     def fitted(self, sizes: Sizes, carry: bool = False) -> tuple[Forecaster, pd.DataFrame]:
         """An estimator after one epoch, and the frame that it was given."""
         frame = pd.DataFrame({"ds": self.stamps, "y": self.values})
-        config = self.config(sizes, "running" if carry else "last", carry)
+        config = self.config(sizes, "none" if carry else "last", carry)
         settings = flat(config.model_dump(mode="json", exclude_unset=True))
         given = {name: value for name, value in settings.items() if name not in ("data.train", "data.valid_fraction")}
         return Forecaster(sizes.horizon, epochs=1, options=given).fit(frame), frame

@@ -100,8 +100,7 @@ class RunningScale:
             steps: any Sequences with the rows' lengths.
             carried: (B, 4, C), from an earlier call, or zeros.
         """
-        mask = steps.mask[..., None]
-        values, weight = values.masked_fill(~mask, 0), observed.masked_fill(~mask, 0)
+        values, weight = (clear_padding(part, steps.lengths) for part in (values, observed))
         origin, before = self._origin(values, weight, carried), carried[:, 1:].transpose(1, 2)
         moved = (values - origin) * weight
         sums = self._discounted(torch.stack([weight, moved, moved * (values - origin)], -1), before)
@@ -112,7 +111,7 @@ class RunningScale:
         elif not values.shape[1]:
             final = before
         after = torch.cat([origin, final.transpose(1, 2)], 1)
-        return Scaled(((values - shift) / scale).masked_fill(~mask, 0), *self.level(after)), after
+        return Scaled(clear_padding((values - shift) / scale, steps.lengths), *self.level(after)), after
 
     def level(self, carried: Tensor) -> tuple[Tensor, Tensor]:
         """Shift and scale (B, 1, C) of the steps ahead; before any value 0 and 1."""
@@ -135,6 +134,8 @@ class RunningScale:
 
     def _discounted(self, terms: Tensor, before: Tensor) -> Tensor:
         """Discounted sums up to each step: (B, T, C, 3)."""
+        if terms.shape[1] == 1:
+            return terms + self.decay * before[:, None]
         length = max(1, min(self.CHUNK, terms.shape[1]))
         place = torch.arange(length, device=terms.device)
         weights = torch.where(place[:, None] >= place, self.decay ** (place[:, None] - place).clamp(min=0), 0.0)
