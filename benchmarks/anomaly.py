@@ -1,6 +1,6 @@
 """Anomaly detection on the Numenta Anomaly Benchmark, beside its null detector and windowed Gaussians in the same run.
 
-    RECURRA_DATA=... python benchmarks/anomaly.py nab|likelihood|autoencoder [--seed 0] [--threads 1]
+    RECURRA_DATA=... python benchmarks/anomaly.py alarms|likelihood|autoencoder [--seed 0] [--threads 1]
 
 35 series of the benchmark, standard profile: 100 is perfect, 0 is a detector that never alarms. One configuration for
 all series. The network of a series is trained on its probation part alone (the first 15 %, at most 750 rows), which is
@@ -24,7 +24,7 @@ import numpy as np
 
 from recurra.baselines.anomaly import windowed_gaussian
 from recurra.detection import Scorer, ScoringConfig
-from recurra.estimators.anomaly import AnomalyDetector
+from recurra.estimators import AnomalyDetector
 from recurra.metrics import NAB_PROFILES, NabSeries, best_nab_score
 from recurra.metrics.nab import probation_rows
 
@@ -114,8 +114,8 @@ def compared(recipe: str, updates: int) -> Callable[[Path, int], dict[str, Any]]
 
 
 BENCHMARKS = {
-    "nab": compared("anomaly-detection", 300),
-    "likelihood": compared("anomaly-likelihood", 300),
+    "alarms": compared("anomaly-alarms", 300),
+    "likelihood": compared("anomaly-detection", 300),
     "autoencoder": compared("anomaly-autoencoder", 300),
 }
 

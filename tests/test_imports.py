@@ -47,6 +47,7 @@ for module in pkgutil.walk_packages(recurra.__path__, "recurra."):
 """
 
 PUBLIC_NAMES = {
+    "AnomalyDetector",
     "__version__",
     "Batch",
     "Cell",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _WHERE = {
+    "AnomalyDetector": "recurra.estimators",
     "Batch": "recurra.core.batch",
     "Cell": "recurra.cells",
     "ElmanCell": "recurra.cells",
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from recurra.core.batch import Batch as Batch
     from recurra.core.errors import RecurraError as RecurraError
     from recurra.core.sequences import Sequences as Sequences
+    from recurra.estimators import AnomalyDetector as AnomalyDetector
     from recurra.estimators import Forecaster as Forecaster
     from recurra.estimators import LanguageModel as LanguageModel
     from recurra.estimators import SeriesClassifier as SeriesClassifier

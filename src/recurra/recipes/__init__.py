@@ -5,7 +5,7 @@ from typing import Any
 
 from recurra.core.errors import ConfigError, did_you_mean
 from recurra.finetuning import FinetuneConfig
-from recurra.recipes.anomaly import anomaly_autoencoder, anomaly_detection, anomaly_likelihood
+from recurra.recipes.anomaly import anomaly_alarms, anomaly_autoencoder, anomaly_detection
 from recurra.recipes.classification import generative_classifier, text_classifier, text_classifier_small
 from recurra.recipes.finetuning import (
     finetune_classifier,
@@ -48,7 +48,7 @@ RECIPES: dict[str, Callable[[], RunConfig]] = {
     "crnn": crnn,
     "series-regressor": series_regressor,
     "anomaly-detection": anomaly_detection,
-    "anomaly-likelihood": anomaly_likelihood,
+    "anomaly-alarms": anomaly_alarms,
     "anomaly-autoencoder": anomaly_autoencoder,
 }
 FINETUNE_RECIPES: dict[str, dict[str, Callable[[FinetuneConfig, RunConfig, RunConfig | None], RunConfig]]] = {

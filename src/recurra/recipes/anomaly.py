@@ -11,31 +11,25 @@ from recurra.training.optimizer import AdamWConfig
 
 
 def anomaly_detection() -> RunConfig:
-    """A GRU that looks 1 to 64 steps ahead; a step is odd where its value, or what was said of it, sets a record."""
+    """A GRU that looks 1, 4 and 16 steps ahead; a step is odd where errors of the last 1 or 5 are unlikely large."""
     return RunConfig(
-        task=AnomalyDetectionConfig(
-            leads=[1, 4, 16, 64],
-            scoring=ScoringConfig(
-                statistic="record", error="signed", short_windows=[20], value_windows=[1, 30], long_window=None
-            ),
-        ),
-        model=SeriesPredictorConfig(hidden_size=32),
+        task=AnomalyDetectionConfig(leads=[1, 4, 16], scoring=ScoringConfig(error="signed", short_windows=[1, 5])),
+        model=SeriesPredictorConfig(),
         optimizer=AdamWConfig(learning_rate=5e-3, weight_decay=1e-2, clip_norm=1.0),
         training=TrainingConfig(epochs=60, batch_size=8, max_updates=1500, patience=15),
     )
 
 
-def anomaly_likelihood() -> RunConfig:
-    """A GRU one step ahead; a step is odd where errors of the last 1 or 10 steps are unlikely large."""
+def anomaly_alarms() -> RunConfig:
+    """One alarm an event, for operators: a value, or what was said of it up to 64 steps before, must set a record."""
+    scoring = ScoringConfig(
+        statistic="record", error="signed", short_windows=[20], value_windows=[1, 30], rest=288, warmup=100
+    )
     config = anomaly_detection()
-    task = AnomalyDetectionConfig(scoring=ScoringConfig(long_window=8000))
-    return config.model_copy(update={"task": task})
+    return config.model_copy(update={"task": AnomalyDetectionConfig(leads=[1, 4, 16, 64], scoring=scoring)})
 
 
 def anomaly_autoencoder() -> RunConfig:
     """A recurrent autoencoder of windows of 32 steps; a step is odd where it can't be told again."""
-    config = anomaly_detection()
-    task = AnomalyDetectionConfig(
-        method="reconstruction", window_length=32, scoring=ScoringConfig(short_windows=[1, 10], long_window=8000)
-    )
-    return config.model_copy(update={"task": task, "model": SeriesAutoencoderConfig()})
+    task = AnomalyDetectionConfig(method="reconstruction", window_length=32)
+    return anomaly_detection().model_copy(update={"task": task, "model": SeriesAutoencoderConfig()})
