@@ -56,9 +56,9 @@ def run_predict(
     saved = load(model).asked_for(wishes.horizon, _levels(wishes.levels))
     # Who types wants an answer to each line.
     typed = file in (None, "-") and sys.stdin is not None and sys.stdin.isatty()
-    chunks = _predicted(saved, _items(file, data, saved), 1 if typed else _CHUNK, as_json, draw)
-    if (header := saved.task.header()) is not None and not as_json:
-        chunks = itertools.chain([[header]], chunks)
+    chunks = _headed(
+        saved, _predicted(saved, _items(file, data, saved), 1 if typed else _CHUNK, as_json, draw), as_json
+    )
     if out is not None:
         write_text(Path(out), "".join(line + "\n" for chunk in chunks for line in chunk))
         return
@@ -170,6 +170,13 @@ def _stdin_lines(encoding: str) -> Iterator[str]:
         except LookupError as error:
             raise ConfigError(f"`data.encoding`: no such encoding `{encoding}`.") from error
         yield text.removeprefix("\ufeff") if number == 1 else text
+
+
+def _headed(header: str | None, chunks: Iterator[list[str]]) -> Iterator[list[str]]:
+    """The lines under their header; where the first prediction fails, there is no header either."""
+    for chunk in chunks:
+        yield chunk if header is None else [header, *chunk]
+        header = None
 
 
 def _predicted(
