@@ -340,6 +340,20 @@ def test_holes_are_filled_by_what_stood_before_and_not_counted(tmp_path: Path) -
     assert metrics.compute()["mae"] == pytest.approx(np.nanmean(errors), rel=1e-5)
 
 
+def test_no_window_starts_before_its_first_value(tmp_path: Path) -> None:
+    late = VALUES[:, :1].copy()
+    late[:60] = np.nan
+    prepared = prepare(write_wide(tmp_path / "late.csv", late, names=("load",)), {"series": {"missing": "keep"}})
+    assert prepared.splits.train.places[:, 1].min() == 61
+    assert prepared.task.read_backtest(str(tmp_path / "late.csv"), DataConfig(), 1).places[:, 1].min() == VALID_END
+
+
+def test_numbers_are_written_out(wide: Path) -> None:
+    task = prepare(wide).task
+    given = {"big": 1234567.891, "small": 0.000123456789, "minus": -12.3456789, "none": 0.0, "name": 'a "b", c'}
+    assert task.line(None, {"forecast": [given]}) == '1234568,0.000123457,-12.3457,0,"a ""b"", c"'
+
+
 def test_counts_are_checked(tmp_path: Path) -> None:
     counts = np.random.default_rng(0).poisson(4, (200, 1)).astype(float)
     good = write_wide(tmp_path / "counts.csv", counts, names=("sold",))

@@ -8,6 +8,7 @@ is history, what lies after is the target, and no window of the training part lo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from copy import copy
 from dataclasses import replace
@@ -30,7 +31,8 @@ from recurra.tasks.base import Preparation, Prepared, StreamOptions
 from recurra.tasks.forecast_fit import ForecastFit
 from recurra.tasks.forecast_options import ForecastingConfig
 from recurra.tasks.forecast_paths import Walk, forecast_window
-from recurra.tasks.forecast_preparing import ForecastReader, prepare
+from recurra.tasks.forecast_preparing import prepare
+from recurra.tasks.forecast_reader import ForecastReader
 from recurra.tasks.forecast_report import baselines, report
 from recurra.tasks.forecast_residuals import fit_recalibration, fit_residuals
 from recurra.tasks.forecast_results import ForecastResult, ForecastTruth, picture_of
@@ -358,8 +360,9 @@ def _as_float(forecast: Forecast) -> Forecast:
 
 
 def _cell(value: Any) -> str:
-    """A CSV cell: numbers in six significant places, names in quotes where they need them."""
+    """A CSV cell: numbers with six significant places or all before the point, names in quotes where they need them."""
     if isinstance(value, float):
-        return f"{value:.6g}"
+        places = 5 - math.floor(math.log10(abs(value))) if value and math.isfinite(value) else 0
+        return f"{value:.{min(max(places, 0), 12)}f}"
     text = str(value)
     return '"' + text.replace('"', '""') + '"' if any(mark in text for mark in ',"\n') else text
