@@ -56,9 +56,8 @@ def run_predict(
     saved = load(model).asked_for(wishes.horizon, _levels(wishes.levels))
     # Who types wants an answer to each line.
     typed = file in (None, "-") and sys.stdin is not None and sys.stdin.isatty()
-    chunks = _headed(
-        saved, _predicted(saved, _items(file, data, saved), 1 if typed else _CHUNK, as_json, draw), as_json
-    )
+    chunks = _predicted(saved, _items(file, data, saved), 1 if typed else _CHUNK, as_json, draw)
+    chunks = chunks if as_json else _headed(saved.task.header(), chunks)
     if out is not None:
         write_text(Path(out), "".join(line + "\n" for chunk in chunks for line in chunk))
         return
