@@ -14,7 +14,7 @@ import pytest
 
 from recurra.cli import dotted_as_overrides
 from recurra.cli.app import app
-from recurra.core.config import parse, parse_overrides, read_yaml
+from recurra.core.config import apply_overrides, parse, parse_overrides, read_yaml
 from recurra.data import DataConfig
 from recurra.recipes import FINETUNE_RECIPES, READING_RECIPES, RECIPES, finetune_recipe
 from recurra.recipes.language import word_lm
@@ -77,7 +77,7 @@ def check_command(line: str) -> None:
     elif command.__name__ in ("evaluate", "predict"):
         words = [given.get("file") or "", *given.get("overrides", ())]
         named = parse_overrides(word for word in words if "=" in word)
-        parse(DataConfig, {key.removeprefix("data."): value for key, value in named.items()})
+        parse(DataConfig, apply_overrides({}, {key.removeprefix("data."): value for key, value in named.items()}))
     elif command.__name__ == "list_" and given.get("name") is not None:
         assert given["what"] == "options" and given["name"] in RECIPES
 

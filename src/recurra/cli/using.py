@@ -11,7 +11,7 @@ from typing import Any
 
 from recurra.cli.app import Wishes
 from recurra.cli.running import paths_of
-from recurra.core.config import parse, parse_overrides
+from recurra.core.config import apply_overrides, parse, parse_overrides
 from recurra.core.errors import ConfigError, DataError, OutputError
 from recurra.core.files import require_writable, write_text
 from recurra.data import DataConfig
@@ -134,7 +134,7 @@ def _data_config(overrides: Sequence[str]) -> DataConfig:
     for key in given:
         if not key.startswith("data."):
             raise ConfigError(f"`{key}`: only data.* options, which say how a file is read, can be given here.")
-    return parse(DataConfig, {key.removeprefix("data."): value for key, value in given.items()})
+    return parse(DataConfig, apply_overrides({}, {key.removeprefix("data."): value for key, value in given.items()}))
 
 
 def _require_new(path: Path) -> None:
