@@ -93,7 +93,8 @@ class DirectHead(nn.Module):
 
     def forward(self, vector: Tensor, side: Tensor, known: Tensor | None) -> Tensor:
         """Vector (B, D) of the history, side (B, S) of the series, known (B, H, F) -> (B, H, C, K)."""
-        steps = self.steps(self.dropout(torch.cat([vector, side], -1))).unflatten(-1, (self.spec.horizon, -1))
+        seen = torch.cat([vector, side], -1) if side.shape[-1] else vector
+        steps = self.steps(self.dropout(seen)).unflatten(-1, (self.spec.horizon, -1))
         if self.known is not None and self.output is not None:
             steps = self.output(torch.relu(steps + self.known(known)))
         shaped: Tensor = steps.unflatten(-1, (self.spec.target_size, self.spec.num_parameters))
@@ -133,12 +134,12 @@ class SegmentHead(nn.Module):
             steps = steps + self.side(side)[:, None]
         if self.known is not None and known is not None:
             padded = functional.pad(known, (0, 0, 0, self.padding))
-            steps = steps + self.known(padded.unflatten(1, (self.count, -1)).flatten(2))
+            steps = steps + self.known(padded.reshape(len(side), self.count, self.known.in_features))
         repeated = tree_map(lambda leaf: leaf.repeat_interleave(self.count, 0), state)
         stepped = recurrent(Sequences(steps.flatten(0, 1)[:, None]), repeated).outputs.data
-        values = self.output(self.dropout(stepped)).unflatten(0, (len(side), self.count)).flatten(1)
-        shaped: Tensor = values.unflatten(1, (-1, self.spec.target_size, self.spec.num_parameters))
-        return shaped[:, : self.spec.horizon]
+        shape = (len(side), self.spec.horizon + self.padding, self.spec.target_size, self.spec.num_parameters)
+        values: Tensor = self.output(self.dropout(stepped)).reshape(shape)
+        return values[:, : self.spec.horizon]
 
 
 if TYPE_CHECKING:

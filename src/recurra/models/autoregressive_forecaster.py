@@ -65,7 +65,7 @@ class AutoregressiveForecaster(nn.Module):
                 "an autoregressive forecaster can't read covariates that end with the history (data.series.past). "
                 "Leave them out, or take model=forecaster."
             )
-        self.lags = sorted({1, *self.spec.periods})
+        self.lags = sorted({1, *(period for period in self.spec.periods if period <= self.spec.context_length)})
         self.series = SeriesVectors(self.spec, config.series_dim)
         size = len(self.lags) * self.spec.target_size + self.spec.known_size + self.series.size
         self.recurrent = Recurrent(size, config)

@@ -70,7 +70,9 @@ def forecast_sampled() -> RunConfig:
     """Sample paths, value after value: DeepAR, with Student's t."""
     return RunConfig(
         task=ForecastingConfig(horizon=24, context_length=168, likelihood=StudentTConfig()),
-        model=AutoregressiveForecasterConfig(hidden_size=40, num_layers=2, dropout=DropoutConfig(layer=0.1)),
+        model=AutoregressiveForecasterConfig(
+            hidden_size=40, num_layers=2, normalisation="window", dropout=DropoutConfig(layer=0.1)
+        ),
         optimizer=AdamWConfig(learning_rate=3e-3, clip_norm=1.0),
         schedule=CosineConfig(warmup_updates=20),
         training=TrainingConfig(epochs=10, batch_size=64, patience=4),
