@@ -220,6 +220,8 @@ class Cell(nn.Module, ABC):
         Raises:
             ShapeError: a shape, dtype or device does not fit; the message names the mend.
         """
+        if state is None and self._packing.has_call() and xs.dim() == 3:
+            state = self.initial_state(len(xs)) if initial is None else initial
         if state is not None and lengths is None and reset is None and noise is NO_NOISE:
             again = self._run_again(xs, state, reverse)
             if again is not None:

@@ -144,8 +144,9 @@ class HistoryEncoder(nn.Module):
 
     def _inputs(self, values: Tensor, others: Tensor, side: Tensor, steps: Sequences) -> Sequences:
         """What the stack reads."""
-        parts = [values, clear_padding(others, steps.lengths)] if others.shape[-1] else [values]
-        read = steps.with_data(torch.cat(parts, -1))
+        read = steps.with_data(values)
+        if others.shape[-1]:
+            read = steps.with_data(torch.cat([values, clear_padding(others, steps.lengths)], -1))
         if self.config.patch_length > 1 or self.stride > 1:
             read = patches(read, self.config.patch_length, self.stride)
         if side.shape[-1]:
@@ -159,8 +160,9 @@ class HistoryEncoder(nn.Module):
         if outputs.lengths is None and outputs.num_steps and stack.emits_state and not changed:
             # a state has a gradient of its own size; an output has one of all outputs, most of it zeros
             last = cast("tuple[State, ...]", output.state)[-1]
-            ends = (last,) if stack.num_directions == 1 else cast("tuple[State, State]", last)
-            return torch.cat([next(iter(leaves(end))) for end in ends], -1)
+            if stack.num_directions == 1:
+                return next(iter(leaves(last)))
+            return torch.cat([next(iter(leaves(end))) for end in cast("tuple[State, State]", last)], -1)
         vector = last_step(outputs.data, outputs)
         if stack.num_directions == 1 or not outputs.num_steps:
             return vector
