@@ -89,7 +89,8 @@ class SeasonalForecaster(nn.Module):
     def observe(self, window: Window, state: State | None = None) -> State:
         """Take in the history of a window, which goes on where `state` stood; what lies ahead is not looked at."""
         steps = join(window)
-        series = torch.full((steps.batch_size,), -1) if window.series is None else window.series
+        new = torch.full((steps.batch_size,), -1, device=steps.data.device)
+        series = new if window.series is None else window.series
         if state is None:
             side = torch.cat([self.series(window), series[:, None].to(steps.data)], -1)
         else:
