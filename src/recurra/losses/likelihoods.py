@@ -171,6 +171,9 @@ class Quantiles(Likelihood):
 
     def mean(self, forecast: Forecast) -> Tensor:
         """(B, H, C) medians: the mean of a distribution is not known from some of its quantiles."""
+        if forecast.samples is None and 0.5 in self.quantiles:
+            middle = forecast.parameters.sort(-1).values[..., self.quantiles.index(0.5)]
+            return forecast.shift + forecast.scale * middle
         return self.quantile(forecast, forecast.parameters.new_tensor([0.5]))[..., 0]
 
     def sample(self, parameters: Tensor, shift: Tensor, scale: Tensor, generator: torch.Generator | None) -> Tensor:
