@@ -173,3 +173,18 @@ def test_m4_hourly_has_its_published_figures(
     assert figures["smape"] == pytest.approx(smape, abs=6e-4)
     assert figures["mase"] == pytest.approx(mase, abs=6e-4)
     assert figures["owa"] == pytest.approx(owa, abs=6e-4)
+
+
+def test_a_few_series_are_told_one_by_one() -> None:
+    found, truth = drawn(0, 6, 3, 1), drawn(1, 6, 3, 1)
+    metrics = ForecastMetrics()
+    metrics.update([Forecasted(row) for row in found], outcomes(truth))
+    figures = metrics.compute()
+    assert figures["mae/1"] == pytest.approx(np.abs(found - truth)[1::2].mean())
+    assert figures["mase/0"] == pytest.approx(metrics.per_series()["0"]["mase"])
+    many = ForecastMetrics()
+    many.update(
+        [Forecasted(row) for row in np.repeat(found, 4, axis=0)],
+        [outcome._replace(series=str(i)) for i, outcome in enumerate(outcomes(np.repeat(truth, 4, axis=0)))],
+    )
+    assert not any("/" in tag for tag in many.compute())

@@ -18,6 +18,9 @@ from recurra.metrics.forecasting import (
     symmetric_percentage_errors,
 )
 
+_FEW_SERIES = 20
+"""More are told one by one in the report alone."""
+
 
 class Forecasted(NamedTuple):
     """The steps ahead of one origin, as they are forecast.
@@ -101,11 +104,16 @@ class ForecastMetrics:
         """Figures over all values.
 
         `mae`, `rmse`, `mse`, `mape`, `smape`, `mase`, `mae_scaled` and `mse_scaled` (in standard deviations of the
-        training part); with quantiles `quantile_loss` (mean pinball loss), `crps`, `crps_scaled`, `wql` (CRPS relative to the size of
-        what came, which makes series of different units one) and `coverage_80`, ...; `owa` where Naive2 came along.
+        training part); with quantiles `quantile_loss` (mean pinball loss), `crps`, `crps_scaled`, `wql` (CRPS relative
+        to the size of what came, which makes series of different units one) and `coverage_80`, ...; `owa` where Naive2
+        came along. Of a few series also `mae` and `mase` of each ("mae/north").
         """
         totals = {name: np.concatenate(rows).sum(axis=0) for name, rows in self._rows.items()}
-        return _figures({name: (float(total[0]), float(total[1])) for name, total in totals.items()})
+        figures = _figures({name: (float(total[0]), float(total[1])) for name, total in totals.items()})
+        if 1 < len(set(self._names)) <= _FEW_SERIES:
+            each = self.per_series()
+            figures |= {f"{tag}/{name}": found[tag] for tag in ("mae", "mase") for name, found in each.items()}
+        return figures
 
     def per_series(self) -> dict[str, dict[str, float]]:
         """The same figures of each series, in the order in which they came."""
