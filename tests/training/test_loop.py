@@ -232,6 +232,7 @@ def test_without_validation_the_last_weights_are_kept(make_job: MakeJob) -> None
     assert (progress.best_update, progress.best_value) == (30, None)
     stored = read_checkpoint(list_checkpoints(job.folder / "checkpoints", "best")[-1])
     torch.testing.assert_close(dict(stored.tensors), weights(job.model), rtol=0, atol=0)
+    assert progress.core_seconds > 0 and progress.seconds > 0
 
 
 # -- schedules and optimizers at work -------------------------------------------------------------------------------

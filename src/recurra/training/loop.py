@@ -132,6 +132,7 @@ class Loop:
             if interrupted:
                 raise InterruptedRun(f"stopped at update {self.progress.update} of {self.total}")
         if self.job.valid is None:
+            self._stop_clock()
             self.progress.best_update = self.progress.update
             self._keep_best(None)
 
@@ -271,9 +272,12 @@ class Loop:
         best = checkpoint_path(self._folder, "best", self.progress.best_update)
         load_model_tensors(unwrap(self.model), read_checkpoint(best).tensors, str(best))
 
-    def _save(self) -> None:
+    def _stop_clock(self) -> None:
         self.progress.seconds = time.perf_counter() - self._clock[0]
         self.progress.core_seconds = time.process_time() - self._clock[1]
+
+    def _save(self) -> None:
+        self._stop_clock()
         model = unwrap(self.model)
         require_finite_weights(model, self.progress.update, self._rate())
         tensors = {f"model/{name}": tensor for name, tensor in model_tensors(model).items()}
