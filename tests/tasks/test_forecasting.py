@@ -294,6 +294,30 @@ def test_covariates_calendar_and_static_features_reach_the_window(tmp_path: Path
         batch_of(task.encode(items))
 
 
+def test_static_features_tell_series_apart(tmp_path: Path) -> None:
+    rows = [
+        f"{name},{stamp},{value!r},{size}"
+        for place, (name, size) in enumerate((("a", 3), ("b", 5)))
+        for stamp, value in zip(hours(120), VALUES[:120, place].tolist(), strict=True)
+    ]
+    path = tmp_path / "long.csv"
+    path.write_text("unique_id,ds,y,size\n" + "\n".join(rows) + "\n")
+    prepared = prepare(path, {"series": {"static": ["size"]}})
+    assert prepared.task.spec.window.static_size == 1
+    batch = batch_of(prepared.splits.test)
+    np.testing.assert_allclose(batch.inputs.static[:, 0], np.where(batch.rows == 0, -1.0, 1.0))
+    asked = batch_of(prepared.task.encode(list(prepared.task.items(str(path), DataConfig()))))
+    assert asked.inputs.static[:, 0].tolist() == [-1.0, 1.0]
+
+
+def test_files_that_lost_their_dates_are_no_test(wide: Path, tmp_path: Path) -> None:
+    bare = tmp_path / "bare.csv"
+    bare.write_text("\n".join(line.split(",", 1)[1] for line in wide.read_text().splitlines()) + "\n")
+    task = prepare(wide, calendar={"features": []}).task
+    with pytest.raises(DataError, match=r"has no dates here, and had some in training, which went up to 2024-01-08"):
+        task.read_backtest(str(bare), DataConfig(), 1)
+
+
 def test_reports_tell_what_is_copied_and_what_the_intervals_held(wide: Path) -> None:
     prepared = prepare(wide, likelihood="normal")
     task, split = prepared.task, prepared.splits.test

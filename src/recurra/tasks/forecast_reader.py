@@ -177,6 +177,15 @@ class ForecastReader:
         end = self.fit.ends.get(series.name)
         if end is None:
             return max(1, min(self.config.context_length, len(series) - horizon))
+        dated = series.stamps.dtype.kind == "M"
+        if end.isdigit() == dated:
+            raise DataError(
+                f"series {series.name!r} has {'dates' if dated else 'no dates'} here, and had "
+                f"{'none' if dated else 'some'} "
+                f"in training, which went up to {end}: it can't be told what the model has seen. Name the column of "
+                "dates "
+                "with data.series.stamp, or leave it out, as in training."
+            )
         return int(np.searchsorted(series.stamps, _stamp(end, series.stamps), side="right"))
 
     def _require_later(self, series: Series, origin: int, source: str) -> None:
