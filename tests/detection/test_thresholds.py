@@ -49,6 +49,18 @@ def test_extreme_values_extrapolate_a_known_tail() -> None:
     assert threshold.value / (1 - threshold.value) == pytest.approx(-np.log(1e-5), rel=0.15)
 
 
+def test_few_peaks_do_not_end_the_tail() -> None:
+    excesses = np.linspace(0.5, 1.0, 12)
+    assert fit_pareto(excesses).shape < 0
+    scores = scores_of(np.concatenate([np.full(100, 0.1), 0.1 + excesses]))
+    threshold = PeaksOverThreshold(1e-4, 0.9, scores).value
+    start = PeaksOverThreshold(1e-4, 0.9, scores).state()["start"]
+    peaks = scores / (1 - scores) - start
+    peaks = peaks[peaks > 0]
+    wanted = start - peaks.mean() * np.log(1e-4 * 112 / len(peaks))
+    assert threshold == pytest.approx(wanted / (1 + wanted), rel=1e-9)
+
+
 def test_thresholds_step_by_step_are_those_of_all_scores_at_once() -> None:
     scores = scores_of(RNG.exponential(size=3000))
     quantile = QuantileThreshold(0.01, scores[:2000])
@@ -61,6 +73,7 @@ def test_thresholds_step_by_step_are_those_of_all_scores_at_once() -> None:
     odds = np.concatenate([scores[:2000], calm])
     odds = odds / (1 - odds)
     tail = fit_pareto(odds[odds > level] - level)
+    assert tail.shape > 0
     wanted = level + tail.exceeded(1e-4 * len(odds) / (odds > level).sum())
     assert peaks.value == pytest.approx(wanted / (1 + wanted), rel=1e-9)
 

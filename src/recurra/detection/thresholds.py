@@ -188,7 +188,11 @@ class PeaksOverThreshold:
         return False
 
     def _fit(self) -> None:
-        self._tail = fit_pareto(np.array(self._peaks)) if self._peaks else ParetoTail(0.0, 1e-9)
+        peaks = np.array(self._peaks)
+        self._tail = fit_pareto(peaks) if self._peaks else ParetoTail(0.0, 1e-9)
+        if self._tail.shape < 0:
+            # odds have no upper end: a tail that seems to have one has too few peaks
+            self._tail = ParetoTail(0.0, float(peaks.mean()))
         self._move()
 
     def _move(self) -> None:

@@ -31,5 +31,6 @@ def anomaly_alarms() -> RunConfig:
 
 def anomaly_autoencoder() -> RunConfig:
     """A recurrent autoencoder of windows of 32 steps; a step is odd where it can't be told again."""
-    task = AnomalyDetectionConfig(method="reconstruction", window_length=32)
+    scoring = ScoringConfig(short_windows=[1, 5])
+    task = AnomalyDetectionConfig(method="reconstruction", window_length=32, scoring=scoring)
     return anomaly_detection().model_copy(update={"task": task, "model": SeriesAutoencoderConfig()})
