@@ -33,6 +33,9 @@ from recurra.tasks.forecast_results import stamp_texts
 from recurra.tasks.forecast_windows import ForecastSplit, training_starts
 
 
+_FEW_WINDOWS = 1_000
+
+
 def prepare(
     config: ForecastingConfig, data: DataConfig, fitted: ForecastFit | None
 ) -> tuple[ForecastFit, Splits[Any], tuple[str, ...]]:
@@ -154,6 +157,11 @@ def _notes(config: ForecastingConfig, fit: ForecastFit, parts: Sequence[Forecast
         if part is not None
     )
     notes = [f"{what}{steps}{seasons}; windows of {config.context_length} + {config.horizon} steps: {counts}"]
+    if parts[0] is not None and len(parts[0]) < _FEW_WINDOWS:
+        notes.append(
+            f"{len(parts[0])} training windows are few updates an epoch: raise training.epochs (to 100, say), and lower "
+            "training.batch_size (to 16)."
+        )
     if fit.calendar:
         notes.append(f"the model is told of each step: {', '.join(fit.calendar)}")
     return notes
