@@ -49,6 +49,13 @@ def test_extreme_values_extrapolate_a_known_tail() -> None:
     assert threshold.value / (1 - threshold.value) == pytest.approx(-np.log(1e-5), rel=0.15)
 
 
+def test_a_power_is_taken_off_before_the_tail_is_looked_at() -> None:
+    odds = RNG.exponential(size=2000)
+    plain, raised = (PeaksOverThreshold(1e-4, 0.98, scores_of(odds**power), power) for power in (1.0, 8.0))
+    known = [found.value / (1 - found.value) for found in (plain, raised)]
+    assert known[1] == pytest.approx(known[0] ** 8, rel=1e-6)
+
+
 def test_few_peaks_do_not_end_the_tail() -> None:
     excesses = np.linspace(0.5, 1.0, 12)
     assert fit_pareto(excesses).shape < 0

@@ -16,7 +16,7 @@ from recurra.detection.statistics import LongMoments, LongRecords, ShortMeans
 
 _LEAST_SPREAD = 1e-3
 """In training spreads: steadier errors than this do not make the next one more telling."""
-_POWER = 8
+_POWER = 8.0
 """Parts what is a little beyond the records from what lies inside."""
 _LN_10 = float(np.log(10))
 
@@ -40,6 +40,11 @@ class ScoringConfig(Config):
     rest: int = Field(
         0, ge=0, description="a step counts only if it is odder than each of so many before it; 0: always"
     )
+
+    @property
+    def power(self) -> float:
+        """The power to which a step's distance d, or the exponent t of its chance, is raised in s / (1 - s)."""
+        return _POWER if self.statistic == "record" else 1.0
 
 
 class Scorer:
@@ -97,7 +102,8 @@ class Scorer:
         self._errors.load_state(state["errors"])
         self._values.load_state(state["values"])
         self._long.load_state(state["long"])
-        self._last, self._seen = np.array(state["last"], dtype=np.float64), int(state["seen"])
+        last = np.array(state["last"], dtype=np.float64)[max(len(state["last"]) - self._config.rest, 0) :]
+        self._last, self._seen = np.pad(last, (self._config.rest - len(last), 0)), int(state["seen"])
 
     def _tail(self, means: np.ndarray) -> np.ndarray:
         mean, spread = self._long(means)

@@ -1,6 +1,6 @@
 """From which score on a step is flagged: a quantile, extreme-value theory, or labelled steps.
 
-Scores are ranked by all of these; extreme values are extrapolated from `odds`, s / (1 - s), which have no upper end.
+Extreme values are extrapolated from s / (1 - s), or a root of it, which has no upper end as scores s have.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class QuantileThresholdConfig(Config):
     rate: float = Field(0.002, gt=0, lt=1, description="share of normal steps that may be flagged")
     adaptive: bool = Field(False, description="go on with the scores that follow, without those that are flagged")
 
-    def fit(self, scores: np.ndarray, labels: np.ndarray | None) -> Threshold:
+    def fit(self, scores: np.ndarray, labels: np.ndarray | None, power: float = 1.0) -> Threshold:
         """Learn it from scores (N,) of a stretch that is mostly normal."""
         fitted = QuantileThreshold(self.rate, scores)
         return fitted if self.adaptive else ConstantThreshold(fitted.value)
@@ -57,9 +57,9 @@ class ExtremeThresholdConfig(Config):
     level: float = Field(0.98, ge=0.5, lt=1, description="quantile from which on scores belong to the tail")
     adaptive: bool = Field(False, description="go on with the scores that follow, without those that are flagged")
 
-    def fit(self, scores: np.ndarray, labels: np.ndarray | None) -> Threshold:
-        """Learn it from scores (N,) of a stretch that is mostly normal."""
-        fitted = PeaksOverThreshold(self.risk, self.level, scores)
+    def fit(self, scores: np.ndarray, labels: np.ndarray | None, power: float = 1.0) -> Threshold:
+        """Learn it from scores (N,) of a stretch that is mostly normal; `power` as of `ScoringConfig`."""
+        fitted = PeaksOverThreshold(self.risk, self.level, scores, power)
         return fitted if self.adaptive else ConstantThreshold(fitted.value)
 
 
@@ -71,7 +71,7 @@ class LabelledThresholdConfig(Config):
         "events", description="events: an anomaly is found by any of its steps; steps: each step counts"
     )
 
-    def fit(self, scores: np.ndarray, labels: np.ndarray | None) -> Threshold:
+    def fit(self, scores: np.ndarray, labels: np.ndarray | None, power: float = 1.0) -> Threshold:
         """Learn it from scores (N,) and labels (N,)."""
         if labels is None or not labels.any():
             raise DataError(
@@ -88,7 +88,7 @@ class FixedThresholdConfig(Config):
     kind: Literal["fixed"] = "fixed"
     value: float = Field(gt=0, le=1, description="scores from here on are flagged")
 
-    def fit(self, scores: np.ndarray, labels: np.ndarray | None) -> Threshold:
+    def fit(self, scores: np.ndarray, labels: np.ndarray | None, power: float = 1.0) -> Threshold:
         """Itself."""
         return ConstantThreshold(self.value)
 
@@ -158,10 +158,12 @@ class PeaksOverThreshold:
         risk: share of normal scores that may be flagged.
         level: quantile of the start from which on scores belong to the tail.
         scores: (N,) of the start, from 0 to 1.
+        power: of which s / (1 - s) is the one of what is extrapolated.
     """
 
-    def __init__(self, risk: float, level: float, scores: Sequence[float] | np.ndarray) -> None:
-        odds = _odds(np.asarray(scores, dtype=np.float64))
+    def __init__(self, risk: float, level: float, scores: Sequence[float] | np.ndarray, power: float = 1.0) -> None:
+        self._power = power
+        odds = self._odds(np.asarray(scores, dtype=np.float64))
         if not len(odds):
             raise DataError("no scores to take a threshold from.")
         self._risk = risk
@@ -179,7 +181,7 @@ class PeaksOverThreshold:
         if score >= self.value:
             return True
         self._count += 1
-        excess = float(_odds(np.array(score))) - self._start
+        excess = float(self._odds(np.array(score))) - self._start
         if excess > 0:
             self._peaks.append(excess)
             self._fit()
@@ -198,19 +200,23 @@ class PeaksOverThreshold:
     def _move(self) -> None:
         """The threshold of the tail as it is: it moves with the count, too."""
         share = self._risk * self._count / max(len(self._peaks), 1)
-        beyond = self._start + max(self._tail.exceeded(min(share, 1.0)), 0.0)
+        beyond = (self._start + max(self._tail.exceeded(min(share, 1.0)), 0.0)) ** self._power
         self.value = float(np.nextafter(beyond / (1 + beyond), 1.0))
+
+    def _odds(self, scores: np.ndarray) -> np.ndarray:
+        odds: np.ndarray = (scores / np.maximum(1 - scores, 1e-12)) ** (1 / self._power)
+        return odds
 
     def state(self) -> dict[str, Any]:
         """JSON values."""
-        own = {"risk": self._risk, "start": self._start, "peaks": self._peaks, "count": self._count}
-        return {"kind": "evt", **own}
+        own = {"risk": self._risk, "start": self._start, "power": self._power}
+        return {"kind": "evt", **own, "peaks": self._peaks, "count": self._count}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> PeaksOverThreshold:
         """What `state` gave."""
         found = cls.__new__(cls)
-        found._risk, found._start = float(state["risk"]), float(state["start"])
+        found._risk, found._start, found._power = (float(state[name]) for name in ("risk", "start", "power"))
         found._peaks, found._count = list(state["peaks"]), int(state["count"])
         found._fit()
         return found
@@ -249,7 +255,3 @@ def best_f1_threshold(scores: np.ndarray, labels: np.ndarray, by: Literal["event
     alarms = len(false) - np.searchsorted(false, candidates, "left")
     f1 = 2 * hits / (hits + alarms + len(found))
     return float(candidates[len(f1) - 1 - np.argmax(f1[::-1])])
-
-
-def _odds(scores: np.ndarray) -> np.ndarray:
-    return scores / np.maximum(1 - scores, 1e-12)

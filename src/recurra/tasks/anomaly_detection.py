@@ -186,7 +186,9 @@ class AnomalyDetection(SeriesItems):
         # what is known to be odd says nothing of what is usual
         taken = scores if threshold.kind in ("labelled", "fixed") else scores[~labels]
         histories = {result.name: result.seen for result in results}
-        self.fit = replace(self.fit, threshold=threshold.fit(taken, labels), histories=histories)
+        self.fit = replace(
+            self.fit, threshold=threshold.fit(taken, labels, self.config.scoring.power), histories=histories
+        )
 
     def live(self, model: nn.Module, item: Any = None) -> AnomalyStream:
         """Scores one step after another.

@@ -111,9 +111,11 @@ def judge(
         columns: names of its values.
         errors: (T, C), from `step_errors`.
         nats: (T,).
-        threshold: None flags nothing.
+        threshold: None flags nothing, and keeps no step quiet.
     """
-    scorer = Scorer(config.scoring, len(columns))
+    # a threshold is learnt from all scores, also of steps that are to be kept quiet
+    scoring = config.scoring if threshold is not None else config.scoring.model_copy(update={"rest": 0})
+    scorer = Scorer(scoring, len(columns))
     if example.history is not None:
         scorer.load_state(example.history)
     scores = scorer(errors, example.scaled)
