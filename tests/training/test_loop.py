@@ -136,6 +136,13 @@ def test_max_updates_stops_within_an_epoch_and_evaluates(make_job: MakeJob) -> N
     assert [row["update"] for row in rows_of(job, "valid")] == [15, 20]
 
 
+def test_few_data_are_read_until_there_are_enough_updates(make_job: MakeJob) -> None:
+    job = make_job(training={"epochs": 1, "min_updates": 100 * BATCHES})
+    assert Loop(job).run().update == 100 * BATCHES
+    evaluated = [row["update"] for row in read_metrics(job.folder / "metrics.jsonl") if row["kind"] == "valid"]
+    assert len(evaluated) <= 40 and evaluated[:2] == [3 * BATCHES, 6 * BATCHES] and evaluated[-1] == 100 * BATCHES
+
+
 def test_evaluate_every_counts_updates(make_job: MakeJob) -> None:
     job = make_job(training={"evaluate_every": 7})
     Loop(job).run()

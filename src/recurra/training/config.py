@@ -13,6 +13,7 @@ class TrainingConfig(Config):
     """How long, how large, how often, and where."""
 
     epochs: int = Field(10, ge=1, description="passes over the training split")
+    min_updates: int = Field(0, ge=0, description="go on for so many updates, where the epochs are few and short")
     max_updates: int | None = Field(None, ge=1, description="stop after so many updates, whatever the epochs")
     batch_size: int = Field(32, ge=1, description="rows in a batch, over all processes")
     tbptt_length: int = Field(64, ge=1, description="steps of truncated backpropagation in a stream")

@@ -46,6 +46,10 @@ from recurra.training.schedule import Schedule
 from recurra.training.step import StepResult, TrainStep
 
 
+_EVALUATIONS = 40
+"""So many there are at most where `training.min_updates` makes more epochs of few data."""
+
+
 class Loop:
     """One run of a `Job`.
 
@@ -60,7 +64,8 @@ class Loop:
         self.updates_per_epoch = math.ceil(job.train.batches_per_epoch() / job.optimizer.accumulate)
         if self.updates_per_epoch == 0:
             raise DataError("the training split has no batch: it is empty.")
-        self.total = config.epochs * self.updates_per_epoch
+        self.total = max(config.epochs * self.updates_per_epoch, config.min_updates)
+        self._epochs_to_evaluation = max(1, math.ceil(config.min_updates / _EVALUATIONS / self.updates_per_epoch))
         if config.max_updates is not None:
             self.total = min(self.total, config.max_updates)
         self.model = share(job.model, self.world, config.strategy, unused=job.optimizer.unfreeze_epochs > 0)
@@ -193,7 +198,7 @@ class Loop:
         if self.job.valid is None:
             return False
         every = self.job.training.evaluate_every
-        at_epoch = self.progress.update % self.updates_per_epoch == 0
+        at_epoch = self.progress.update % (self.updates_per_epoch * self._epochs_to_evaluation) == 0
         due = self.progress.update % every == 0 if every else at_epoch
         return due or self.progress.update == self.total
 
