@@ -141,7 +141,7 @@ class RunningScale:
         weights = torch.where(place[:, None] >= place, self.decay ** (place[:, None] - place).clamp(min=0), 0.0)
         fade = (self.decay ** (place + 1.0))[:, None, None]
         found = []
-        for chunk in terms.split(length, 1):
+        for chunk in torch.split(terms, length, 1):
             steps = chunk.shape[1]
             sums = torch.einsum("ts,bsck->btck", weights[:steps, :steps], chunk) + fade[:steps] * before[:, None]
             before = sums[:, -1] if steps else before
