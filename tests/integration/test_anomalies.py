@@ -71,6 +71,10 @@ def test_scores_and_flags_are_rows_with_stamps(
     assert (tmp_path / "p.png").stat().st_size > 1000
     told = json.loads(call("predict", run, folder / "bare.csv", "--json").out)
     assert told["series"] == "bare" and told["steps"][240]["flag"] == 1 and 0 < told["threshold"] < 1
+    marked = ("data.label_column=anomaly", "--plot", tmp_path / "marked.png", "--out", tmp_path / "marked.csv")
+    done = call("predict", run, folder / "load.csv", *marked)
+    assert done.code == 0, done.err
+    assert (tmp_path / "marked.csv").read_text().splitlines()[241].startswith("load,2024-01-11 00:00:00,")
     model = recurra.load(run)
     items = model.items(folder / "bare.csv")
     (scores,) = model.predict(items)

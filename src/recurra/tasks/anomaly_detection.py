@@ -20,13 +20,13 @@ from recurra.core.batch import Batch, BatchStream, InputKind, LossSum, ModelOutp
 from recurra.core.config import Config
 from recurra.core.outputs import Forecast
 from recurra.core.sequences import Sequences
-from recurra.data import DataConfig, Series, Splits, read_series
+from recurra.data import DataConfig, Series, Splits
 from recurra.losses import LIKELIHOODS, Likelihood
 from recurra.metrics import AnomalyMetrics
 from recurra.tasks.anomaly_batches import AnomalyBatch, AnomalyExample, SeriesCuts, WholeSeries
-from recurra.tasks.anomaly_fit import AnomalyFit, require_alike, sizes_of
+from recurra.tasks.anomaly_fit import AnomalyFit, sizes_of
 from recurra.tasks.anomaly_options import AnomalyDetectionConfig
-from recurra.tasks.anomaly_preparing import AnomalyReader, prepare
+from recurra.tasks.anomaly_preparing import AnomalyReader, MarkedSeries, prepare
 from recurra.tasks.anomaly_report import baselines, report
 from recurra.tasks.anomaly_results import AnomalyResult, judge, step_errors
 from recurra.tasks.anomaly_stream import AnomalyStream
@@ -106,11 +106,9 @@ class AnomalyDetection(SeriesItems):
         """Files are read as those of the training were, where `data` says nothing else."""
         return self.reader.reading(data)
 
-    def items(self, paths: str | list[str], data: DataConfig) -> Iterator[Series]:
-        """The series of files."""
-        found = read_series(paths, self.reading(data), self.fit.frequency)
-        require_alike(self.fit, found)
-        return iter(found.series)
+    def items(self, paths: str | list[str], data: DataConfig) -> Iterator[Any]:
+        """The series of files; `MarkedSeries` where `data` names what is known of their anomalies."""
+        return self.reader.items(paths, data)
 
     def read(self, paths: str | list[str], data: DataConfig) -> list[AnomalyExample]:
         """Series of files with what is known of their anomalies."""
@@ -223,7 +221,8 @@ class AnomalyDetection(SeriesItems):
 
     def asked(self, item: Any) -> dict[str, Any]:
         """{"series": its name}."""
-        return {"series": item.name if isinstance(item, Series) else "series"}
+        series = item.series if isinstance(item, MarkedSeries) else item
+        return {"series": series.name if isinstance(series, Series) else "series"}
 
     def picture(self, item: Any, prediction: AnomalyResult) -> ScorePicture:
         """The series, its scores and its flags."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,6 +26,18 @@ from recurra.tasks.anomaly_labels import has_column, label_column, split_labels,
 from recurra.tasks.anomaly_options import AnomalyDetectionConfig
 
 Labels = np.ndarray | None
+
+
+class MarkedSeries(NamedTuple):
+    """A series, and which of its steps are known to be odd.
+
+    Attributes:
+        series: it.
+        labels: (T,) bool, or None where nobody knows.
+    """
+
+    series: Series
+    labels: Labels
 
 
 def prepare(
@@ -88,24 +100,33 @@ class AnomalyReader:
 
     def read(self, paths: str | list[str], data: DataConfig) -> list[AnomalyExample]:
         """Series of files with what is known of their anomalies."""
-        given = self.reading(data)
-        label = given.label_column if given.label_column is not None else self.fit.label
-        if label is not None and given.label_column is None and not has_column(paths, str(label), given):
+        label = self.fit.label if data.label_column is None else data.label_column
+        if label is not None and data.label_column is None and not has_column(paths, str(label), data):
             label = None
-        series = read_series(paths, with_label_column(given, None if label is None else str(label)))
+        return self.asked([MarkedSeries(*pair) for pair in self._labelled(paths, data, label)])
+
+    def items(self, paths: str | list[str], data: DataConfig) -> Iterator[Series | MarkedSeries]:
+        """Series of files; `MarkedSeries` where `data` names what is known of their anomalies."""
+        marked = data.label_column is not None or data.series.windows is not None
+        pairs = self._labelled(paths, data, data.label_column)
+        return (MarkedSeries(*pair) if marked else pair[0] for pair in pairs)
+
+    def _labelled(
+        self, paths: str | list[str], data: DataConfig, label: str | int | None
+    ) -> Iterator[tuple[Series, Labels]]:
+        given = self.reading(data)
+        series = read_series(paths, with_label_column(given, None if label is None else str(label)), self.fit.frequency)
         series, labels = split_labels(series, label is not None, given.series.windows)
         require_alike(self.fit, series)
-        return [
-            self.example(one, odd, history=True, id=str(place))
-            for place, (one, odd) in enumerate(zip(series.series, labels, strict=True))
-        ]
+        return zip(series.series, labels, strict=True)
 
     def asked(self, items: Sequence[Any], labels: Sequence[Any] | None = None) -> list[AnomalyExample]:
-        """Items: `Series`, arrays (T,) or (T, C), or frames."""
+        """Items: `Series`, `MarkedSeries`, arrays (T,) or (T, C), or frames."""
         examples = []
         for place, item in enumerate(items):
             one = self.as_series(item, place)
-            odd = None if labels is None or labels[place] is None else np.asarray(labels[place], dtype=bool)
+            known = item.labels if isinstance(item, MarkedSeries) else None if labels is None else labels[place]
+            odd = None if known is None else np.asarray(known, dtype=bool)
             if odd is not None and len(odd) != len(one):
                 raise DataError(f"series {place}: {len(one)} steps and {len(odd)} labels: one a step is wanted.")
             examples.append(self.example(one, odd, history=True, id=str(place)))
@@ -117,8 +138,8 @@ class AnomalyReader:
         Raises:
             DataError: not the columns of the training.
         """
-        if isinstance(item, Series):
-            one = item
+        if isinstance(item, Series | MarkedSeries):
+            one = item if isinstance(item, Series) else item.series
         else:
             reading = {
                 name: value for name, value in self.fit.reading.items() if hasattr(item, "columns") or name == "missing"
