@@ -51,7 +51,6 @@ def test_parts_follow_each_other_and_scales_are_those_of_the_training_part(wide:
     assert splits.valid.places[:, 1].min() == TRAIN_END and splits.valid.places[:, 1].max() == VALID_END - 6
     assert splits.test.places[:, 1].min() == VALID_END and splits.test.places[:, 1].max() == 200 - 6
     assert task.fit.ends == {"load": hours(200)[VALID_END - 1], "price": hours(200)[VALID_END - 1]}
-    assert any("training windows are few updates" in note for note in prepared.notes)
     assert task.fit.frequency is not None and str(task.fit.frequency) == "hours" and task.fit.periods == (24,)
 
 

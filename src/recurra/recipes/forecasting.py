@@ -25,7 +25,7 @@ def forecast() -> RunConfig:
         ),
         optimizer=AdamWConfig(learning_rate=1e-3, clip_norm=1.0),
         schedule=CosineConfig(warmup_updates=20),
-        training=TrainingConfig(epochs=10, batch_size=64, patience=4),
+        training=TrainingConfig(epochs=10, min_updates=600, batch_size=64, patience=10),
     )
 
 
@@ -62,7 +62,7 @@ def forecast_seasonal() -> RunConfig:
         ),
         optimizer=AdamWConfig(learning_rate=4e-3, clip_norm=1.0),
         schedule=CosineConfig(warmup_updates=30),
-        training=TrainingConfig(epochs=8, batch_size=128),
+        training=TrainingConfig(epochs=8, min_updates=600, batch_size=128),
     )
 
 
@@ -75,5 +75,5 @@ def forecast_sampled() -> RunConfig:
         ),
         optimizer=AdamWConfig(learning_rate=3e-3, clip_norm=1.0),
         schedule=CosineConfig(warmup_updates=20),
-        training=TrainingConfig(epochs=10, batch_size=64, patience=4),
+        training=TrainingConfig(epochs=10, min_updates=600, batch_size=64, patience=10),
     )

@@ -32,7 +32,6 @@ from recurra.tasks.forecast_reader import ForecastReader, first_known
 from recurra.tasks.forecast_results import stamp_texts
 from recurra.tasks.forecast_windows import ForecastSplit, training_starts
 
-_FEW_WINDOWS = 1_000
 
 
 def prepare(
@@ -156,11 +155,6 @@ def _notes(config: ForecastingConfig, fit: ForecastFit, parts: Sequence[Forecast
         if part is not None
     )
     notes = [f"{what}{steps}{seasons}; windows of {config.context_length} + {config.horizon} steps: {counts}"]
-    if parts[0] is not None and len(parts[0]) < _FEW_WINDOWS:
-        notes.append(
-            f"{len(parts[0])} training windows are few updates an epoch: raise training.epochs (say to 100), and lower "
-            "training.batch_size (to 16)."
-        )
     if fit.calendar:
         notes.append(f"the model is told of each step: {', '.join(fit.calendar)}")
     return notes
