@@ -21,6 +21,7 @@ DRAWING = "autoregressive-forecaster"
 MODEL_OPTIONS: dict[str, tuple[str, dict[str, Any], str]] = {
     "window": ("forecaster", {}, "quantile"),
     "reversible": ("forecaster", {"history": {"normalisation": "window", "patch_length": 4}}, "normal"),
+    "segments": ("forecaster", {"history": {"patch_length": 4}, "head": {"kind": "segments"}}, "mse"),
     "carried": ("forecaster", {"history": {"normalisation": "running", "carry": True}}, "mse"),
     "decoder": ("forecast-decoder", {}, "student-t"),
     "autoregressive": (DRAWING, {}, "normal"),
@@ -56,6 +57,21 @@ def test_observations_one_by_one_are_the_whole_history(tmp_path: Path, name: str
         np.testing.assert_array_equal(found.stamps, whole.stamps)
         if whole.quantiles is not None:
             np.testing.assert_allclose(found.quantiles, whole.quantiles, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", MODEL_OPTIONS)
+def test_a_short_forecast_is_the_beginning_of_a_long_one(tmp_path: Path, name: str) -> None:
+    task, model, (series, _) = built(tmp_path, name)
+    assert task.fit.calendar, "what is known ahead shall matter"
+    live = task.live(model, series)
+    found = []
+    for horizon in (6, 2):
+        asked = task.asked_for(horizon, None)
+        batch = batch_of(asked.encode([series]))
+        found += [asked.predict(asked.search(model, batch, quick=False).prediction, batch)[0], live.forecast(horizon)]
+    assert [len(one.mean) for one in found] == [6, 6, 2, 2]
+    for one in found[1:]:
+        np.testing.assert_allclose(one.mean[:2], found[0].mean[:2], rtol=1e-5)
 
 
 def test_holes_and_covariates_go_along(tmp_path: Path) -> None:

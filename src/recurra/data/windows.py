@@ -57,6 +57,8 @@ class WindowSource:
         horizon: H.
         indexed: whether models may know which series a row is.
         teacher_forced: whether `Window.shifted` is wanted.
+        reach: steps of covariates known ahead that a window holds, where these are more than H: those of a model that
+            gives more steps than are asked for. What is not known beyond H is as it was last.
     Raises:
         DataError: no series, or sizes that differ.
     """
@@ -69,6 +71,7 @@ class WindowSource:
         *,
         indexed: bool = False,
         teacher_forced: bool = False,
+        reach: int = 0,
     ) -> None:
         if not series:
             raise DataError("no series to make windows of.")
@@ -88,7 +91,13 @@ class WindowSource:
         self._targets = _Flat(values, horizon, np.nan, longest + horizon)
         self._observed = _Flat([~np.isnan(one) for one in values], horizon, False, longest) if has_holes else None
         self._past = _flat_covariates([one.past for one in series], longest)
-        self._known = _flat_covariates([one.known for one in series], longest + horizon)
+        self._reach = max(horizon, reach)
+        known = [one.known for one in series]
+        self._known_lengths = np.array([0 if one is None else len(one) for one in known], np.int64)
+        if self._reach > horizon:
+            extra = ((0, self._reach - horizon), (0, 0))
+            known = [one if one is None or not len(one) else np.pad(one, extra, mode="edge") for one in known]
+        self._known = _flat_covariates(known, longest + self._reach)
         static = [one.static for one in series]
         self._static = None if static[0] is None or not len(static[0]) else torch.from_numpy(_float(np.stack(static)))  # type: ignore[arg-type]
         self._indices = torch.tensor([one.index for one in series])
@@ -104,10 +113,10 @@ class WindowSource:
         if self._known is None or not len(origins):
             return
         wanted = origins[:, 1] + self.horizon
-        short = np.flatnonzero(wanted > self._known.lengths[origins[:, 0]])
+        short = np.flatnonzero(wanted > self._known_lengths[origins[:, 0]])
         if len(short):
             series, origin = (int(part) for part in origins[short[0]])
-            given = int(self._known.lengths[series]) - origin
+            given = int(self._known_lengths[series]) - origin
             line = self._last_lines[series]
             after = f" after line {line} (the last with values)" if line else ""
             raise DataError(
@@ -142,7 +151,7 @@ class WindowSource:
             past_known=history(self._known),
             future_known=None
             if self._known is None
-            else torch.from_numpy(self._known.cut(which, origins, self.horizon)),
+            else torch.from_numpy(self._known.cut(which, origins, self._reach)),
             static=None if self._static is None else self._static[which],
             series=self._indices[which] if self._indexed else None,
             shifted=torch.from_numpy(self._values.cut(which, origins - 1, self.horizon))

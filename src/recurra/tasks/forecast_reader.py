@@ -231,7 +231,9 @@ class ForecastReader:
             firsts[row] = min(origin, firsts.get(row, origin))
         table = tuple(self._long_row(one, firsts.get(number), horizon) for number, one in enumerate(rows))
         context_length = None if asked else self.config.context_length
-        return ForecastSplit(table, places, horizon, context_length, self.fit, asked=asked)
+        return ForecastSplit(
+            table, places, horizon, context_length, self.fit, asked=asked, trained_horizon=self.config.horizon
+        )
 
     def _long_row(self, series: Series, until: int | None, horizon: int) -> ForecastRow:
         row = self.row(series, until)

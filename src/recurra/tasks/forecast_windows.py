@@ -69,6 +69,7 @@ class ForecastSplit:
         fit: what was fitted.
         samples: windows that an epoch of training draws; None: all.
         asked: whether the steps ahead are asked for, and not known.
+        trained_horizon: H of the training, whose covariates a model wants to see even where fewer steps are asked for.
         ends: (R,) where the training part of each row ends, for baselines; empty where none is known.
     """
 
@@ -79,6 +80,7 @@ class ForecastSplit:
     fit: ForecastFit
     samples: int | None = None
     asked: bool = False
+    trained_horizon: int = 0
     ends: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     _kept: dict[str, Any] = field(default_factory=dict, repr=False)
 
@@ -87,14 +89,15 @@ class ForecastSplit:
 
     def stream(self, options: StreamOptions) -> ForecastStream:
         """Batches; in training, decoders may read the targets shifted by one."""
-        key = "training" if options.shuffle else "evaluation"
+        key, reach = "training" if options.shuffle else "evaluation", max(self.horizon, self.trained_horizon)
         if key not in self._kept:
             self._kept[key] = WindowSource(
-                [row.window_series(self.fit, self.horizon if self.asked else 0) for row in self.rows],
+                [row.window_series(self.fit, reach if self.asked else reach - self.horizon) for row in self.rows],
                 self.context_length,
                 self.horizon,
                 indexed=True,
                 teacher_forced=options.shuffle,
+                reach=reach,
             )
         return ForecastStream(self, self._kept[key], options)
 

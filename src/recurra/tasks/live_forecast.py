@@ -113,12 +113,15 @@ class LiveForecast:
             DataError: covariates are missing.
         """
         task = self._task.asked_for(horizon, None)
-        stamps = task.fit.continued(self._stamps, task.horizon)
-        ahead = (
-            np.zeros((task.horizon, 0)) if known is None else np.asarray(known, np.float64).reshape(task.horizon, -1)
-        )
+        # a model that gives all steps of its training wants to see the covariates of all
+        reach = max(task.horizon, task.config.horizon)
+        stamps = task.fit.continued(self._stamps, reach)
+        ahead = np.zeros((reach, 0))
+        if known is not None:
+            given = np.asarray(known, np.float64).reshape(task.horizon, -1)
+            ahead = np.pad(given, ((0, reach - task.horizon), (0, 0)), mode="edge")
         found = self._ahead(task, self._covariates("known", ahead, stamps))
-        result: ForecastResult = task.results(found, self._row, stamps)
+        result: ForecastResult = task.results(found, self._row, stamps[: task.horizon])
         return result
 
     def _ahead(self, task: Any, known: Tensor | None) -> Forecast:
