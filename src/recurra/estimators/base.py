@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, Self
 
-from recurra.core.errors import ConfigError, ModelFileError, did_you_mean
+from recurra.core.errors import ConfigError, DataError, ModelFileError, did_you_mean
 from recurra.runs import Run, RunConfig, SavedModel, override
 from recurra.runs import train as train_run
 
@@ -75,7 +75,11 @@ class Estimator:
             path.write_text(rows, encoding="utf-8")
             given = {"data.train": str(path), "training.tensorboard": "never", **overrides}
             run = Run(config=override(config, given), out=Path(folder) / "run", quiet=not verbose, say=_say(verbose))
-            self.model_ = train_run(run)
+            try:
+                self.model_ = train_run(run)
+            except DataError as error:
+                # nobody knows a file that is gone
+                raise DataError(str(error).replace(str(path), "the data")) from error
         return self
 
 

@@ -57,9 +57,7 @@ class Forecasting(SeriesItems):
     """
 
     Config: ClassVar[type[Config]] = ForecastingConfig
-    usage: ClassVar[str] = (
-        'print(model.asked_for(horizon=24, levels=(80, 95)).predict_readable(model.items("FILE.csv")))'
-    )
+    usage: ClassVar[str] = 'print(model.predict_readable(model.items("FILE.csv")))'
 
     def __init__(self, config: ForecastingConfig, fit: ForecastFit) -> None:
         self.config, self.fit = config, fit
