@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import math
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from recurra.baselines.anomaly import gaussian_nats, last_value_nats, windowed_gaussian
+from recurra.metrics import NabSeries, nab_score
 
 VALUES = np.random.default_rng(0).normal(50, 3, 400)
 
@@ -34,6 +38,31 @@ def test_constant_values_are_not_odd_and_a_change_is() -> None:
     flat[200] = 7.4
     found = windowed_gaussian(flat, 100, 1)
     assert found[200] == found.max() == 1 and (found[1:200] == 0.5).all()
+
+
+PUBLISHED = {
+    "realAWSCloudwatch/elb_request_count_8c0756": -0.13844919792440225,
+    "realAWSCloudwatch/rds_cpu_utilization_cc0c53": -0.13844919792440225,
+    "realAWSCloudwatch/ec2_cpu_utilization_24ae8d": -1.266678759349383,
+    "realAWSCloudwatch/ec2_cpu_utilization_c6585a": -1.32,
+    "realKnownCause/rogue_agent_key_hold": -2.44,
+    "realKnownCause/cpu_utilization_asg_misconfiguration": -1.11,
+}
+"""Raw scores, standard profile, threshold 1, of the detector with a window of 1,000 rows: numenta/NAB, results/
+windowedGaussian/windowedGaussian_standard_scores.csv at 487c0f97."""
+
+
+@pytest.mark.skipif("RECURRA_DATA" not in os.environ, reason="RECURRA_DATA is not set")
+def test_published_scores_of_the_windowed_gaussian() -> None:
+    root = Path(os.environ["RECURRA_DATA"], "anomaly_detection", "nab")
+    labels = json.loads((root / "labels" / "combined_windows.json").read_text())
+    corpus = []
+    for name in PUBLISHED:
+        rows = [line.split(",") for line in (root / "data" / f"{name}.csv").read_text().splitlines()[1:]]
+        stamps = [stamp for stamp, _ in rows]
+        windows = [(stamps.index(first[:19]), stamps.index(last[:19])) for first, last in labels[f"{name}.csv"]]
+        corpus.append(NabSeries(windowed_gaussian(np.array([float(value) for _, value in rows]), 1000, 1), windows))
+    assert nab_score(corpus, 1.0).by_series == pytest.approx(list(PUBLISHED.values()), rel=1e-9)
 
 
 def test_distances_and_densities() -> None:

@@ -190,6 +190,26 @@ def test_without_a_validation_part_the_training_part_gives_the_threshold(tmp_pat
     assert 0 < made.task.fit.threshold.value < 1
 
 
+def test_several_series_each_in_its_own_units(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    rows = [
+        f"{name},2024-01-{1 + step // 24:02} {step % 24:02}:00,{level + rng.normal() * level / 100}"
+        for name, level in (("small", 5), ("large", 5000))
+        for step in range(150)
+    ]
+    path = tmp_path / "long.csv"
+    path.write_text("\n".join(["unique_id,ds,y", *rows]) + "\n")
+    made = prepared(tmp_path, train=str(path))
+    assert all(abs(one.scaled.mean()) < 0.2 and 0.5 < one.scaled.std() < 1.2 for one in made.splits.train)
+    model = model_of(made.task)
+    settled(made.task, model, made.splits)
+    found = results(made.task, model, made.task.read(str(path), DataConfig()))
+    assert [one.name for one in found] == ["small", "large"] and set(made.task.fit.histories) == {"small", "large"}
+    path.write_text(path.read_text().replace("small,", "new,"))
+    with pytest.raises(DataError, match="'new' was not in the training"):
+        made.task.read(str(path), DataConfig())
+
+
 def test_a_column_that_does_not_change_is_named_and_watched(tmp_path: Path) -> None:
     path = tmp_path / "flat.csv"
     path.write_text("time,a\n" + "".join(f"2024-01-01 {step // 60:02}:{step % 60:02},5\n" for step in range(200)))

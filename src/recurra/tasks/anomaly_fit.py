@@ -53,7 +53,7 @@ class AnomalyFit:
         return np.arcsinh(standard) if squash else standard
 
     def history(self, name: str) -> Mapping[str, Any] | None:
-        """What was seen of a series before; that of the only one, whatever its name; None of a new one of many."""
+        """What was seen of a series before; that of the only one, whatever its name; None where nothing was."""
         if len(self.histories) == 1:
             return next(iter(self.histories.values()))
         return self.histories.get(name)

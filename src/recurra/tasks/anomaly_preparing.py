@@ -158,7 +158,17 @@ class AnomalyReader:
     def example(
         self, one: Series, labels: Labels, *, start: int = 0, history: bool = False, id: str = "0"
     ) -> AnomalyExample:
-        """A series with inputs and targets; `history`: its scorer goes on from what was seen in training."""
+        """A series with inputs and targets; `history`: its scorer goes on from what was seen in training.
+
+        Raises:
+            DataError: it has no stamps and the model needs them, or is to go on and was not there in training.
+        """
+        if history and len(self.fit.scales) > 1 and one.name not in self.fit.scales:
+            known = ", ".join(name for name in list(self.fit.scales)[:10] if name)
+            raise DataError(
+                f"series {one.name!r} was not in the training, so that nobody knows what is usual of it; {known} were. "
+                "Train on it, too. (A model of a lone series takes any other for its continuation.)"
+            )
         if self.fit.calendar and one.stamps.dtype.kind != "M":
             raise DataError(
                 f"series {one.name!r}: the model was trained on series with stamps ({', '.join(self.fit.calendar)}), "
