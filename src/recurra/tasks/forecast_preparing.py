@@ -149,6 +149,8 @@ def _notes(config: ForecastingConfig, fit: ForecastFit, parts: Sequence[Forecast
     what = f"{len(fit.scales)} series" if len(fit.scales) > 1 else "one series"
     steps = f", steps of {fit.frequency}" if fit.frequency is not None else ""
     seasons = f", seasons of {', '.join(map(str, fit.periods))} steps" if fit.periods else ", no season known"
+    if not fit.periods and fit.frequency is None:
+        seasons += " (name some with task.periods=[24,168])"
     counts = ", ".join(
         f"{name} {len(part):,}"
         for name, part in zip(("train", "valid", "test"), parts, strict=True)
