@@ -33,7 +33,6 @@ from recurra.tasks.forecast_results import stamp_texts
 from recurra.tasks.forecast_windows import ForecastSplit, training_starts
 
 
-
 def prepare(
     config: ForecastingConfig, data: DataConfig, fitted: ForecastFit | None
 ) -> tuple[ForecastFit, Splits[Any], tuple[str, ...]]:

@@ -88,8 +88,8 @@ class ForecastReader:
             if len(one) <= horizon:
                 raise DataError(
                     f"{series.source}: series {one.name!r} has {len(one)} steps: {horizon} to be forecast and at least "
-                    "one before them are wanted. Give the file of the history as well (--data.test [history.csv,new.csv] "
-                    "joins series of one name), or a shorter horizon."
+                    "one before them are wanted. Give the file of the history as well (--data.test "
+                    "[history.csv,new.csv] joins series of one name), or a shorter horizon."
                 )
             self._require_later(one, len(one) - horizon, series.source)
         places = np.array([[place, len(one) - horizon] for place, one in enumerate(rows)])
