@@ -1,6 +1,6 @@
 """Classes of whole series: five data sets of the UCR and UEA archives by one recipe, beside 1-NN baselines.
 
-    RECURRA_DATA=... python benchmarks/series_classification.py GunPoint|...|all [--seed 0] [--recipe lstm-fcn]
+    RECURRA_DATA=... python benchmarks/series_classification.py GunPoint|...|all [--seed 0] [--recipe series-ensemble]
         [--folds 0] [option=value ...]
 
 Trains on the whole training file, keeps the weights of the end, and looks at the test file once. With `--folds 3` the
@@ -94,7 +94,7 @@ def _folds(labels: np.ndarray, folds: int, seed: int) -> np.ndarray:
 def main() -> None:
     """The command."""
     parser = command(__doc__, (*NAMES, "all"))
-    parser.add_argument("--recipe", default="lstm-fcn")
+    parser.add_argument("--recipe", default="series-ensemble")
     parser.add_argument("--folds", type=int, default=0)
     parser.add_argument("options", nargs="*")
     given = parse(parser)

@@ -275,6 +275,11 @@ AGAIN = replace(
     loss=lambda prediction, batch: apart(prediction, batch.inputs.data[..., :2] / 3, batch.inputs.mask),
 )
 SEASONS = replace(WINDOWS, name="seasons", spec=replace(WINDOWS.spec, window=replace(WINDOW, context_length=16)))
+ENSEMBLE = replace(
+    SERIES,
+    name="ensemble",
+    loss=lambda prediction, batch: cross_entropy(prediction, batch.targets[:, None].expand(prediction.shape[:2])),
+)
 CASES: list[tuple[str, Family, dict[str, Any]]] = [
     ("language-model", LANGUAGE, {}),
     ("language-model", LANGUAGE, {"tied": True, "num_layers": 2, "last_size": 8, "cell": "gru"}),
@@ -309,6 +314,8 @@ CASES: list[tuple[str, Family, dict[str, Any]]] = [
     ("lstm-fcn", SERIES, {"convolution": {"filters": [8, 6, 8]}}),
     ("lstm-fcn", SERIES, {"convolution": {"filters": [8], "kernel_sizes": [4]}, "bidirectional": True}),
     ("crnn", SERIES, {"convolution": {"filters": [8, 6], "kernel_sizes": [4, 3], "strides": [1, 2]}}),
+    ("series-ensemble", ENSEMBLE, {"member": {"kind": "lstm-fcn", "hidden_size": 5}}),
+    ("series-ensemble", ENSEMBLE, {"num_members": 2, "member": {"kind": "series-classifier", "hidden_size": 9}}),
     ("crnn", SERIES, {"convolution": {"filters": [8], "kernel_sizes": [3], "strides": [3]}, "cell": "elman"}),
     ("forecaster", WINDOWS, {}),
     ("forecaster", WINDOWS, {"history": {"patch_length": 2, "series_dim": 3}, "head": "segments"}),
@@ -477,9 +484,10 @@ def test_the_first_loss_is_the_entropy_of_the_prior(kind: str, family: Family, o
 
 @EVERY
 def test_evaluation_is_the_same_each_time_and_weights_travel(kind: str, family: Family, options: Any) -> None:
-    dropout = {"input": 0.5, "output": 0.5, "embedding": 0.3}
-    first = build(kind, family, {**options, "dropout": dropout}).eval()
-    second = build(kind, family, {**options, "dropout": dropout}, seed=9).eval()
+    dropout = {"dropout": {"input": 0.5, "output": 0.5, "embedding": 0.3}}
+    dropped = {"member": {**options["member"], **dropout}} if "member" in options else {**options, **dropout}
+    first = build(kind, family, dropped).eval()
+    second = build(kind, family, dropped, seed=9).eval()
     batch = family.batch()
     wanted = rows_of(first, family, batch)
     load_model_tensors(second, model_tensors(first), "here")

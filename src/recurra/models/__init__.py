@@ -15,6 +15,7 @@ from recurra.models.reader import Reader, ReaderConfig
 from recurra.models.seasonal_forecaster import SeasonalForecaster, SeasonalForecasterConfig
 from recurra.models.series_autoencoder import SeriesAutoencoder, SeriesAutoencoderConfig
 from recurra.models.series_classifier import SeriesClassifier, SeriesClassifierConfig
+from recurra.models.series_ensemble import SeriesEnsemble, SeriesEnsembleConfig
 from recurra.models.series_predictor import SeriesPredictor, SeriesPredictorConfig
 from recurra.models.story_reader import StoryReader, StoryReaderConfig
 from recurra.models.tagger import Tagger, TaggerConfig
@@ -35,6 +36,7 @@ MODELS: dict[str, Any] = {
     "series-classifier": SeriesClassifier,
     "lstm-fcn": LSTMFCN,
     "crnn": CRNN,
+    "series-ensemble": SeriesEnsemble,
     "series-predictor": SeriesPredictor,
     "series-autoencoder": SeriesAutoencoder,
 }
@@ -67,6 +69,8 @@ __all__ = [
     "SeriesAutoencoderConfig",
     "SeriesClassifier",
     "SeriesClassifierConfig",
+    "SeriesEnsemble",
+    "SeriesEnsembleConfig",
     "SeriesPredictor",
     "SeriesPredictorConfig",
     "StoryReader",

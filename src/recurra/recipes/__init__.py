@@ -16,7 +16,7 @@ from recurra.recipes.finetuning import (
 from recurra.recipes.forecasting import forecast, forecast_long, forecast_sampled, forecast_seasonal
 from recurra.recipes.language import char_lm, char_lm_large, chinese_lm, word_lm
 from recurra.recipes.question_answering import question_answering
-from recurra.recipes.series import crnn, lstm_fcn, series_classifier, series_regressor
+from recurra.recipes.series import crnn, lstm_fcn, series_classifier, series_ensemble, series_regressor
 from recurra.recipes.story_questions import story_questions
 from recurra.recipes.summarisation import summarisation
 from recurra.recipes.tagging import ner, ner_zh, tagger
@@ -44,6 +44,7 @@ RECIPES: dict[str, Callable[[], RunConfig]] = {
     "forecast-seasonal": forecast_seasonal,
     "forecast-sampled": forecast_sampled,
     "lstm-fcn": lstm_fcn,
+    "series-ensemble": series_ensemble,
     "series-classifier": series_classifier,
     "crnn": crnn,
     "series-regressor": series_regressor,

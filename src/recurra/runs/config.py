@@ -26,8 +26,8 @@ MODELS_OF_TASK = {
     "question-answering": ("reader",),
     "story-questions": ("story-reader",),
     "forecasting": ("forecaster", "seasonal-forecaster", "forecast-decoder", "autoregressive-forecaster"),
-    "series-classification": ("series-classifier", "lstm-fcn", "crnn"),
-    "series-regression": ("series-classifier", "lstm-fcn", "crnn"),
+    "series-classification": ("series-classifier", "lstm-fcn", "crnn", "series-ensemble"),
+    "series-regression": ("series-classifier", "lstm-fcn", "crnn", "series-ensemble"),
     "anomaly-detection": ("series-predictor", "series-autoencoder"),
 }
 

@@ -24,7 +24,14 @@ from recurra.data.collate import SeriesExample
 from recurra.data.series_coding import SeriesCoding
 from recurra.metrics import ClassificationMetrics, Classified, confusion_matrix, precision_recall_f1
 from recurra.tasks.base import Preparation, Prepared
-from recurra.tasks.whole_series import FittedSeries, WholeSeries, WholeSeriesConfig, read_splits
+from recurra.tasks.whole_series import (
+    FittedSeries,
+    WholeSeries,
+    WholeSeriesConfig,
+    agreed,
+    each_member,
+    read_splits,
+)
 
 
 class SeriesClassificationConfig(WholeSeriesConfig):
@@ -112,7 +119,7 @@ class SeriesClassification(WholeSeries):
 
     def loss(self, prediction: Tensor, batch: Batch) -> LossSum:
         """Cross-entropy with the class, or with shares of classes where series are mixed."""
-        logits, targets = prediction.float(), batch.targets
+        logits, targets = each_member(prediction.float(), batch.targets)
         weights = None if self._weights is None else self._weights.to(logits.device)
         total = F.cross_entropy(logits, targets, weights, reduction="sum", label_smoothing=self._smoothing)
         if weights is None:
@@ -121,7 +128,7 @@ class SeriesClassification(WholeSeries):
 
     def predict(self, prediction: Tensor, batch: Batch) -> list[Classified]:
         """Each row's label, with the probabilities of all."""
-        return self._named(prediction.detach().float().softmax(-1).cpu().numpy())
+        return self._named(agreed(prediction.detach().float().softmax(-1)).cpu().numpy())
 
     def references(self, batch: Batch) -> list[str]:
         """Each row's label."""

@@ -24,7 +24,14 @@ from recurra.data.series_coding import SeriesCoding
 from recurra.losses import LOSSES
 from recurra.metrics import RegressionMetrics
 from recurra.tasks.base import Preparation, Prepared
-from recurra.tasks.whole_series import FittedSeries, WholeSeries, WholeSeriesConfig, read_splits
+from recurra.tasks.whole_series import (
+    FittedSeries,
+    WholeSeries,
+    WholeSeriesConfig,
+    agreed,
+    each_member,
+    read_splits,
+)
 
 
 class SeriesRegressionConfig(WholeSeriesConfig):
@@ -114,12 +121,12 @@ class SeriesRegression(WholeSeries):
 
     def loss(self, prediction: Tensor, batch: Batch) -> LossSum:
         """The chosen loss of standardised targets."""
-        found: LossSum = self._loss(prediction, batch.targets)
+        found: LossSum = self._loss(*each_member(prediction, batch.targets))
         return found
 
     def predict(self, prediction: Tensor, batch: Batch) -> list[np.ndarray]:
         """Each row's (K,) estimates in the targets' own units."""
-        return self._in_units(prediction.detach())
+        return self._in_units(agreed(prediction.detach()))
 
     def references(self, batch: Batch) -> list[np.ndarray]:
         """Each row's (K,) targets in their own units."""

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from pydantic import Field
+from torch import Tensor
 
 from recurra.core.config import Config
 from recurra.core.errors import ConfigError, DataError
@@ -168,6 +169,21 @@ class WholeSeries(PlainItems):
             f"{name} {self.sizes(part)}" for name, part in zip(Splits._fields, splits, strict=True) if part
         )
         return f"{held}; {span} steps of {self.spec.input_size} features"
+
+
+def each_member(prediction: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows (B * M, O) and their targets of an ensemble's (B, M, O), so that each member is judged by itself.
+
+    Those of one network, (B, O), stay as they are.
+    """
+    if prediction.dim() == 2:
+        return prediction, targets
+    return prediction.flatten(0, 1), targets.repeat_interleave(prediction.shape[1], dim=0)
+
+
+def agreed(answers: Tensor) -> Tensor:
+    """(B, O) mean over the members of (B, M, O); answers of one network stay as they are."""
+    return answers if answers.dim() == 2 else answers.mean(dim=1)
 
 
 def values_of(item: Any, num_channels: int | None, number: int) -> np.ndarray:
