@@ -49,4 +49,10 @@ def test_nothing_flagged_and_nothing_labelled() -> None:
     unlabelled = AnomalyMetrics()
     unlabelled.update([Scored(np.zeros(4), np.zeros(4, bool), np.ones(4))], [None])
     assert set(unlabelled.compute()) == {"nats", "flagged"}
+    calm = AnomalyMetrics()
+    calm.update([Scored(np.ones(4), np.ones(4, bool), np.ones(4))], [np.zeros(4, bool)])
+    assert calm.compute() == {"nats": 1, "flagged": 1}
+    early = AnomalyMetrics(flags=False)
+    early.update([Scored(np.arange(4.0), np.zeros(4, bool), np.ones(4))], [np.array([0, 0, 0, 1], bool)])
+    assert early.compute() == {"nats": 1, "roc_auc": 1, "pr_auc": 1}
     assert np.isnan(average_precision(np.ones(3), np.zeros(3, bool)))

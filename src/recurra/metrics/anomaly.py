@@ -25,9 +25,14 @@ class Scored(NamedTuple):
 
 
 class AnomalyMetrics:
-    """Collects scored series and their labels, where they have some."""
+    """Collects scored series and their labels, where they have some.
 
-    def __init__(self) -> None:
+    Args:
+        flags: whether steps are flagged yet; False leaves out what says how well.
+    """
+
+    def __init__(self, flags: bool = True) -> None:
+        self._flags = flags
         self._nats: list[float] = []
         self._steps = 0
         self._flagged = 0
@@ -49,26 +54,30 @@ class AnomalyMetrics:
                 self._labelled.append((kept, np.asarray(labels, dtype=bool)))
 
     def compute(self) -> dict[str, float]:
-        """`nats`, share of steps `flagged`; with labels precision, recall and F1 of steps and events (`event_f1`),
-        `roc_auc`, `pr_auc`, `delay` in steps of the events that were found, and `nab`.
+        """`nats`, share of steps `flagged`; where anomalies are known also `roc_auc`, `pr_auc`, precision, recall and
+        F1 of steps and events (`event_f1`), `delay` in steps of the events that were found, and `nab`.
         """
         figures = {"nats": float(np.mean(sorted(self._nats))) if self._nats else float("nan")}
-        figures["flagged"] = self._flagged / max(self._steps, 1)
-        if not self._labelled:
+        if self._flags:
+            figures["flagged"] = self._flagged / max(self._steps, 1)
+        if not any(labels.any() for _, labels in self._labelled):
             return figures
         labels = np.concatenate([labels for _, labels in self._labelled])
         scores = np.concatenate([found.scores for found, _ in self._labelled])
         flagged = np.concatenate([found.flagged for found, _ in self._labelled])
+        curves = {"roc_auc": roc_auc(scores, labels.astype(int)), "pr_auc": average_precision(scores, labels)}
+        if not self._flags:
+            return figures | curves
         hits = int((flagged & labels).sum())
         figures |= _f1("", hits, int(flagged.sum()), hits, int(labels.sum()))
         counts = np.sum([event_counts(found.flagged, wanted) for found, wanted in self._labelled], axis=0)
         figures |= _f1("event_", *(int(count) for count in counts))
-        figures |= {"roc_auc": roc_auc(scores, labels.astype(int)), "pr_auc": average_precision(scores, labels)}
+        figures |= curves
         delays = [delay for found, wanted in self._labelled for delay in detection_delays(found.flagged, wanted)]
         seen = [delay for delay in delays if delay is not None]
         figures["delay"] = float(np.mean(seen)) if seen else float("nan")
         corpus = [NabSeries(found.flagged.astype(float), events_of(wanted)) for found, wanted in self._labelled]
-        figures["nab"] = nab_score(corpus, 1.0, probation=0.0).score if labels.any() else float("nan")
+        figures["nab"] = nab_score(corpus, 1.0, probation=0.0).score
         return figures
 
 

@@ -168,7 +168,7 @@ class AnomalyDetection(SeriesItems):
 
     def metrics(self) -> AnomalyMetrics:
         """A fresh collector."""
-        return AnomalyMetrics()
+        return AnomalyMetrics(flags=self.fit.threshold is not None)
 
     def settle(self, evaluate: Callable[[Any], list[AnomalyResult]], splits: Splits[Any]) -> None:
         """Take the threshold from the scores of validation, and remember what was seen until then.

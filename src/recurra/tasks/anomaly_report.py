@@ -70,6 +70,11 @@ def report(
     ]
     if all(labels is None for labels in references):
         sentences.append("No anomalies are labelled: nothing can be said of how many of the flags are right.")
+    if config.scoring.rest:
+        sentences.append(
+            f"Steps within {config.scoring.rest} of an odder one are kept quiet (task.scoring.rest): events and `nab` "
+            "say how well the alarms do, figures of single steps and the areas under the curves say little."
+        )
     return {
         "classes": classes,
         "pictures": [one.picture() for one in telling[:_MOST_PICTURES]],
