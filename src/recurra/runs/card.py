@@ -46,6 +46,8 @@ model = recurra.load("FOLDER")
 
 
 def _size(model: Any) -> str:
+    if hasattr(model, "member"):
+        return f"{model.num_members} times {model.member.kind}, each {_size(model.member)}"
     return f"{model.cell.kind}, {model.hidden_size} units"
 
 
