@@ -190,6 +190,17 @@ def test_without_a_validation_part_the_training_part_gives_the_threshold(tmp_pat
     assert 0 < made.task.fit.threshold.value < 1
 
 
+@pytest.mark.parametrize("options", [{"leads": [1, 9]}, {"method": "reconstruction"}])
+def test_short_series_are_scored_too(options: dict[str, Any], tmp_path: Path) -> None:
+    made = prepared(tmp_path, {**options, "calendar": []}, train=str(write(tmp_path)))
+    model = model_of(made.task)
+    settled(made.task, model, made.splits)
+    items = [np.zeros((length, 2)) for length in (1, 5, 40)]
+    found = results(made.task, model, made.task.encode(items))
+    assert [len(one.scores) for one in found] == [1, 5, 40]
+    assert all(np.isfinite(one.scores).all() for one in found)
+
+
 def test_several_series_each_in_its_own_units(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     rows = [

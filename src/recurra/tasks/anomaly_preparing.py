@@ -249,5 +249,5 @@ def _notes(whole: SeriesSet, fit: AnomalyFit, training: Sequence[tuple[Series, L
 def _ahead(values: np.ndarray, lead: int) -> np.ndarray:
     """(T, C) what comes `lead` steps later, NaN beyond the end."""
     moved = np.full_like(values, np.nan)
-    moved[: len(values) - lead] = values[lead:]
+    moved[: max(len(values) - lead, 0)] = values[lead:]
     return moved

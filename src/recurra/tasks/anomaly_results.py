@@ -133,5 +133,5 @@ def judge(
 def _later(values: np.ndarray, lead: int) -> np.ndarray:
     """(T, ...) moved `lead` steps on: what was said at a step, at the step it was said of."""
     moved = np.full_like(values, np.nan)
-    moved[lead:] = values[: len(values) - lead]
+    moved[lead:] = values[: max(len(values) - lead, 0)]
     return moved
