@@ -155,6 +155,19 @@ def test_smoothing_takes_logarithms_where_the_season_grows(monkeypatch: pytest.M
     np.testing.assert_allclose(other.forecast([grows[:96] * 3], 12, [1])[0], grows[96:108] * 3, rtol=0.05)
 
 
+def test_smoothing_leaves_out_a_trend_that_does_harm() -> None:
+    pytest.importorskip("statsmodels")
+    rng = np.random.default_rng(0)
+    wave = 20 * np.sin(2 * np.pi * np.arange(400) / 40)[:, None] + rng.normal(0, 0.1, (400, 1))
+    # without a season, each slope of the wave looks like a trend
+    found = ExponentialSmoothing(1).fit([wave[:300]], 40, 24).forecast([wave[:300]], 40, [0])[0]
+    assert np.ptp(found) < 1e-9
+    line = np.arange(300.0)[:, None] + rng.normal(0, 0.1, (300, 1))
+    found = ExponentialSmoothing(1).fit([line], 20, 24).forecast([line], 20, [0])[0]
+    assert found[-1, 0] > 312
+    assert np.isfinite(ExponentialSmoothing(1).fit([line[:8]], 6, 4).forecast([line[:8]], 6)).all()
+
+
 def test_what_makes_no_sense_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     names = set(fitted_baselines([wavy(100)], 6, 24, (12, 24)))
     seasonal = {f"{kind}-{period}" for kind in ("seasonal-naive", "season-mean") for period in (12, 24)}

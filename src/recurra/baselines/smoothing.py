@@ -1,4 +1,4 @@
-"""Exponential smoothing with damped trend and season; statsmodels finds the constants, all histories run together here.
+"""Exponential smoothing with season and damped trend; statsmodels finds the constants, all histories run together here.
 
 Source: Hyndman and Athanasopoulos, "Forecasting: principles and practice", https://otexts.com/fpp3/, section 8.3
 (Holt-Winters' damped method, additive season); on logarithms the season and the trend multiply.
@@ -18,10 +18,13 @@ from recurra.core.errors import MissingExtraError
 # steps of a history that are run through; what was longer ago has no weight left
 REACH = 1000
 # columns whose constants are searched for, and steps of each: about ten seconds' work on one core
-FITS = 48
+FITS = 150
 FIT_STEPS = 500
 # periods that the start of level, trend and season is made of
 _STARTING = 3
+# values that constants are searched for of, and origins by which a form is chosen
+_FEWEST = 8
+_ORIGINS = 3
 
 
 class Constants(NamedTuple):
@@ -43,7 +46,7 @@ class Constants(NamedTuple):
 
 
 class ExponentialSmoothing:
-    """Holt-Winters with damped trend, a season of one period, on values or logarithms as suits each column.
+    """Holt-Winters: a season of one period, a damped trend or none, on values or logarithms, as suits each column.
 
     The constants are fitted once for a column of a series, of many columns for an even choice of FITS of them; others,
     and series that training did not see, get the median of those.
@@ -66,7 +69,7 @@ class ExponentialSmoothing:
         total = len(training) * num_columns
         chosen = np.unique(np.linspace(0, total - 1, min(FITS, total)).astype(int))
         tails = [training[index // num_columns][-FIT_STEPS:, index % num_columns] for index in chosen]
-        found = np.array([_fit_column(np.asarray(tail, np.float64), self.period) for tail in tails])
+        found = np.array([_fit_column(np.asarray(tail, np.float64), self.period, horizon) for tail in tails])
         # one row more than there are series: the last is for new ones
         medians = np.median(found.reshape(-1, found.shape[1]), axis=0)
         medians[-1] = np.round(medians[-1])
@@ -120,21 +123,31 @@ def _start(rows: np.ndarray, period: int) -> tuple[np.ndarray, np.ndarray, np.nd
     return means[:, :1] - trend * (period + 1) / 2, trend, season
 
 
-def _fit_column(values: np.ndarray, period: int) -> tuple[float, float, float, float, float]:
-    """The constants for one column (T,): of values, or of logarithms where they err less a step ahead."""
-    if np.ptp(values) == 0 or len(values) < 8:
-        return 1.0, 0.0, 0.0, 0.9, 0.0
-    plain, error = _search(values, period)
-    if values.min() <= 0:
-        return *plain, 0.0
-    logarithms, other = _search(np.log(values), period, values)
-    return (*plain, 0.0) if error <= other else (*logarithms, 1.0)
+def _fit_column(values: np.ndarray, period: int, horizon: int) -> tuple[float, ...]:
+    """The constants for one column (T,): with or without a trend, of values or logarithms, as it forecasts best."""
+    if np.ptp(values) == 0 or len(values) < _FEWEST:
+        return 1.0, 0.0, 0.0, 0.0, 0.0
+    found = [(*_search(values, period, trended=trended), 0.0) for trended in (False, True)]
+    if values.min() > 0:
+        found += [(*_search(np.log(values), period, trended=trended), 1.0) for trended in (False, True)]
+    return min(found, key=lambda constants: _error(values, constants, period, horizon))
 
 
-def _search(
-    values: np.ndarray, period: int, truth: np.ndarray | None = None
-) -> tuple[tuple[float, float, float, float], float]:
-    """Constants by statsmodels, and the mean square error a step ahead (of exponentials where `truth` is given)."""
+def _error(values: np.ndarray, constants: tuple[float, ...], period: int, horizon: int) -> float:
+    """Mean absolute error of the last steps, forecast from some origins `horizon` apart."""
+    ahead = max(1, min(horizon, len(values) // 4))
+    origins = [len(values) - ahead * place for place in range(1, _ORIGINS + 1)]
+    given = Constants(*np.array(constants)[:, None, None])
+    errors = [
+        np.abs(smooth(values[None, :origin], given, period, ahead)[0] - values[origin : origin + ahead]).mean()
+        for origin in origins
+        if origin >= len(values) // 4
+    ]
+    return float(np.mean(errors))
+
+
+def _search(values: np.ndarray, period: int, *, trended: bool) -> tuple[float, float, float, float]:
+    """The constants by statsmodels; without a trend its weight and its damping are 0."""
     try:
         from statsmodels.tsa.holtwinters import ExponentialSmoothing as HoltWinters
     except ImportError as absent:
@@ -143,23 +156,27 @@ def _search(
     scale = values.std()
     seasonal = season.shape[1] > 1
     start = {"initial_seasonal": season[0] / scale} if seasonal else {}
+    if trended:
+        start["initial_trend"] = trend[0, 0] / scale
     with warnings.catch_warnings():
         # a search that stops early leaves constants that are still worth a baseline
         warnings.simplefilter("ignore")
         model = HoltWinters(
             values / scale,
-            trend="add",
-            damped_trend=True,
+            trend="add" if trended else None,
+            damped_trend=trended,
             seasonal="add" if seasonal else None,
             seasonal_periods=period if seasonal else None,
             initialization_method="known",
             initial_level=level[0, 0] / scale,
-            initial_trend=trend[0, 0] / scale,
             **start,
         )
-        fitted = model.fit(use_brute=False)
-    one_ahead = fitted.fittedvalues * scale
-    error = np.square(values - one_ahead) if truth is None else np.square(truth - np.exp(np.minimum(one_ahead, 700.0)))
-    names = ("smoothing_level", "smoothing_trend", "smoothing_seasonal", "damping_trend")
-    found = [float(fitted.params[name]) for name in names]
-    return (found[0], found[1], found[2] if seasonal else 0.0, found[3]), float(error.mean())
+        found = model.fit(use_brute=False).params
+    level_weight, season_weight = float(found["smoothing_level"]), float(found["smoothing_seasonal"])
+    trend_weight, damping = (float(found[name]) for name in ("smoothing_trend", "damping_trend"))
+    return (
+        level_weight,
+        trend_weight if trended else 0.0,
+        season_weight if seasonal else 0.0,
+        damping if trended else 0.0,
+    )
