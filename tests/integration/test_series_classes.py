@@ -21,6 +21,7 @@ RECIPES = {
     "lstm-fcn": (*SMALL,),
     "series-classifier": ("model.hidden_size=5", "task.missing=mask", "task.normalisation=series"),
     "crnn": (*SMALL, "model.convolution.strides=[1,2]", "task.class_weights=balanced", "task.label_smoothing=0.1"),
+    "series-ensemble": (*(option.replace("model.", "model.member.") for option in SMALL), "model.num_members=2"),
     "series-regressor": (*SMALL, "task.loss=huber"),
 }
 EVERY = pytest.mark.parametrize("recipe", RECIPES)

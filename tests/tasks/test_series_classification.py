@@ -65,6 +65,18 @@ def test_losses(tmp_path: Path, weights: str, smoothing: float) -> None:
     torch.testing.assert_close(found.count.float(), torch.tensor(5.0) if weight is None else (mixed @ weight).sum())
 
 
+def test_members_of_an_ensemble_learn_each_by_itself_and_answer_together(tmp_path: Path) -> None:
+    task: Any = prepared(tmp_path).task
+    logits, targets = torch.randn(3, 2, 2), torch.tensor([0, 1, 1])
+    each = [task.loss(logits[:, member], Batch(None, targets)).mean() for member in range(2)]
+    torch.testing.assert_close(task.loss(logits, Batch(None, targets)).mean(), (each[0] + each[1]) / 2)
+    mixed = F.one_hot(targets, 2).float()
+    torch.testing.assert_close(task.loss(logits, Batch(None, mixed)).mean(), (each[0] + each[1]) / 2)
+    said = task.predict(logits, Batch(None, targets))
+    wanted = logits.softmax(-1).mean(1)
+    np.testing.assert_allclose([row.probs for row in said], wanted, rtol=1e-5)
+
+
 def test_training_alone_is_augmented_and_mixed(tmp_path: Path) -> None:
     found = prepared(tmp_path, augmentation={"jitter": 0.5, "mixing": 0.5})
     train = found.task.stream(found.splits.train, TRAINING).next_batch()

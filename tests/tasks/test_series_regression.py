@@ -32,6 +32,9 @@ def test_one_number(tmp_path: Path) -> None:
     assert task.target("72.5", "here").tolist() == [0.5]
     batch = Batch(None, torch.tensor([[0.5]]))
     estimate = torch.tensor([[0.3]])
+    members = torch.tensor([[[0.1], [0.5]]])
+    assert task.loss(members, batch).mean().item() == pytest.approx(0.08)
+    assert task.predict(members, batch)[0] == pytest.approx([71.5])
     assert task.loss(estimate, batch).mean().item() == pytest.approx(0.04)
     assert task.brief(task.predict(estimate, batch)[0]) == pytest.approx(71.5)
     assert task.references(batch)[0].tolist() == pytest.approx([72.5])
