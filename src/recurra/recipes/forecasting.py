@@ -23,9 +23,9 @@ def forecast() -> RunConfig:
             history=HistoryConfig(normalisation="last", patch_length=12),
             head=SegmentConfig(dropout=0.3),
         ),
-        optimizer=AdamWConfig(learning_rate=1e-3, clip_norm=1.0),
+        optimizer=AdamWConfig(learning_rate=3e-3, clip_norm=1.0),
         schedule=CosineConfig(warmup_updates=20),
-        training=TrainingConfig(epochs=10, min_updates=600, batch_size=64, patience=10),
+        training=TrainingConfig(epochs=10, min_updates=2500, batch_size=64, patience=10),
     )
 
 
