@@ -127,7 +127,7 @@ def test_what_is_no_series_is_refused() -> None:
     for given, message in (([], "is empty"), ([VALUES[:9], VALUES[:9, 0]], "different numbers of columns")):
         with pytest.raises(DataError, match=message):
             quick().fit(given)
-    with pytest.raises(DataError, match="^the data: the horizon"):
+    with pytest.raises(DataError, match=r"^the data: the horizon"):
         quick().fit(VALUES[:5, 0])
     with pytest.raises(DataError, match="inf"):
         quick().fit(np.where(STEPS == 7, np.inf, VALUES[:, 0]))
