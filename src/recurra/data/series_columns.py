@@ -98,7 +98,7 @@ def choose_series_columns(table: Table, config: SeriesConfig) -> SeriesColumns:
     _refuse_twice(table, [stamp, own_id, *targets, *(name for names in named.values() for name in names)])
     layout: Literal["wide", "long"] = "wide" if own_id is None else "long"
     if not config.targets and len(targets) > 1:
-        notes.append(f"{table.source}: modelled together: {', '.join(targets[:20])} (else pass --data.series.targets).")
+        notes.append(f"{table.source}: columns to model: {', '.join(targets[:20])} (else pass --data.series.targets).")
     chosen = (named["past"], named["known"], named["static"])
     return SeriesColumns(
         layout, stamp, own_id, targets, *chosen, stamps, tuple(notes), stamp_format=config.stamp_format

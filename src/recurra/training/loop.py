@@ -45,7 +45,6 @@ from recurra.training.optimizer import ASGDConfig
 from recurra.training.schedule import Schedule
 from recurra.training.step import StepResult, TrainStep
 
-
 _EVALUATIONS = 40
 """So many there are at most where `training.min_updates` makes more epochs of few data."""
 
