@@ -37,7 +37,7 @@ def test_wide(tmp_path: Path) -> None:
     assert str(series.stamps[3]) == "2020-01-04T00:00:00" and series.rows is not None and series.rows[3] == 5
     assert series.past.shape == (30, 0) and series.known.shape == (30, 0) and series.static.shape == (0,)
     notes = " ".join(found.notes)
-    assert all(part in notes for part in ("stamps from column 'date'", "weather", "modelled together: a, b"))
+    assert all(part in notes for part in ("stamps from column 'date'", "weather", "columns to model: a, b"))
 
 
 @pytest.mark.parametrize("name", ["what", "unique_id"])
