@@ -22,9 +22,14 @@ def bumps(number: int, seed: int) -> tuple[list[np.ndarray], np.ndarray]:
     return rows, labels
 
 
-@pytest.mark.parametrize(("recipe", "epochs"), [("lstm-fcn", 15), ("crnn", 20), ("series-classifier", 40)])
-def test_shapes_at_random_places(recipe: str, epochs: int) -> None:
-    model = SeriesClassifier(recipe, epochs=epochs).fit(*bumps(120, seed=0))
+FASTER = {"optimizer.learning_rate": 1e-2, "task.augmentation.mixing": 0}
+
+
+@pytest.mark.parametrize(
+    ("recipe", "epochs", "options"), [("lstm-fcn", 15, {}), ("crnn", 20, {}), ("series-classifier", 40, FASTER)]
+)
+def test_shapes_at_random_places(recipe: str, epochs: int, options: dict[str, float]) -> None:
+    model = SeriesClassifier(recipe, epochs=epochs, options=options).fit(*bumps(120, seed=0))
     assert model.score(*bumps(90, seed=1)) > 0.9
 
 

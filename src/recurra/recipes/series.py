@@ -41,9 +41,9 @@ def series_ensemble() -> RunConfig:
 def series_classifier() -> RunConfig:
     """A bidirectional LSTM with attention pooling."""
     return RunConfig(
-        task=SeriesClassificationConfig(augmentation=_AUGMENTATION.model_copy(update={"mixing": 0.0})),
+        task=SeriesClassificationConfig(augmentation=_AUGMENTATION),
         model=SeriesClassifierConfig(hidden_size=64, dropout=DropoutConfig(output=0.2)),
-        optimizer=_OPTIMIZER.model_copy(update={"learning_rate": 1e-2}),
+        optimizer=_OPTIMIZER,
         schedule=_SCHEDULE,
         training=_TRAINING,
     )
