@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -12,10 +11,10 @@ from numpy.lib.stride_tricks import as_strided
 from torch import Tensor
 
 from recurra.core.batch import Batch
-from recurra.core.errors import ConfigError, DataError
+from recurra.core.errors import DataError
 from recurra.core.inputs import Window
 from recurra.core.sequences import Sequences
-from recurra.data.sampling import require_same_setting
+from recurra.data.sampling import EpochBatches, in_chunks
 from recurra.data.series_types import carried_forward
 from recurra.data.sharding import ONE_PROCESS, Shard
 
@@ -169,12 +168,11 @@ class WindowSource:
         )
 
 
-class WindowBatches:
-    """A stream of batches of windows; satisfies `core.batch.BatchStream`.
+class WindowBatches(EpochBatches):
+    """A stream of batches of windows.
 
-    With `shuffle`, each epoch permutes the origins by (seed, epoch) and takes the first `samples_per_epoch` of them;
-    nothing else is random, so a stream can go on at any batch. Without it, origins come in the order given;
-    `last_indices` tells which of them the last batch held.
+    With `shuffle`, each epoch permutes the origins and takes the first `samples_per_epoch` of them. Without it, origins
+    come in the order given.
 
     Args:
         source: cuts the windows.
@@ -188,8 +186,6 @@ class WindowBatches:
         DataError: no origins, or covariates known ahead that end too early.
         ConfigError: a batch size below 1, or below the number of processes.
     """
-
-    carries_state = False
 
     def __init__(
         self,
@@ -207,64 +203,21 @@ class WindowBatches:
                 f"no window of {source.horizon} steps ahead fits into the data: the series, or this part of them, are "
                 "too short. Give longer series, or a shorter horizon."
             )
-        if batch_size < 1:
-            raise ConfigError(f"batch_size={batch_size}: at least 1 is wanted.")
-        shard.require_rows(batch_size)
+        size = len(origins) if samples_per_epoch is None or not shuffle else min(samples_per_epoch, len(origins))
+        setting = {"windows": len(origins), "samples_per_epoch": size, "shuffle": shuffle}
+        super().__init__(size, batch_size, seed, shard, setting)
         source.require_known(origins)
-        self.last_indices: tuple[int, ...] = ()
         self._source = source
         self._origins = origins
-        self._shard = shard
-        self._size = len(origins) if samples_per_epoch is None or not shuffle else min(samples_per_epoch, len(origins))
-        self._setting = {
-            "windows": len(origins),
-            "samples_per_epoch": self._size,
-            "batch_size": batch_size,
-            "seed": seed,
-            "shuffle": shuffle,
-        }
-        self._epoch = 0
-        self._batch = 0
-        self._order: np.ndarray | None = None
+        self._shuffle = shuffle
 
-    def next_batch(self) -> Batch | None:
-        """The next batch; None at the end of an epoch, after which the next call begins another."""
-        if self._order is None:
-            self._order = self._order_epoch()
-        if self._batch >= self.batches_per_epoch():
-            self._epoch, self._batch, self._order = self._epoch + 1, 0, None
-            return None
-        size = self._setting["batch_size"]
-        taken = self._order[self._batch * size : (self._batch + 1) * size]
-        rows = taken[self._shard.rank :: self._shard.world_size]
-        self._batch += 1
-        self.last_indices = tuple(rows.tolist())
-        if not self.last_indices:
-            return replace(self._source.collate(self._origins[:1]), blank=True)
-        return self._source.collate(self._origins[rows])
+    def _rows(self, indices: np.ndarray) -> Batch:
+        return self._source.collate(self._origins[indices])
 
-    def batches_per_epoch(self) -> int:
-        """How many batches an epoch has."""
-        return -(-self._size // self._setting["batch_size"])
-
-    def state_dict(self) -> dict[str, Any]:
-        """Where the stream stands, as JSON values; the same for every process."""
-        return {"epoch": self._epoch, "batch": self._batch, **self._setting}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where `state_dict` stood.
-
-        Raises:
-            ConfigError: the state is of a stream over other data or settings.
-        """
-        require_same_setting(self._setting, state)
-        self._epoch, self._batch, self._order = int(state["epoch"]), int(state["batch"]), None
-
-    def _order_epoch(self) -> np.ndarray:
-        if not self._setting["shuffle"]:
-            return np.arange(len(self._origins))
-        rng = np.random.default_rng([self._setting["seed"], self._epoch])
-        return rng.permutation(len(self._origins))[: self._size]
+    def _plan_epoch(self) -> list[np.ndarray]:
+        count = len(self._origins)
+        order = self._rng().permutation(count) if self._shuffle else np.arange(count)
+        return in_chunks(order[: self._num_rows], self._batch_size)
 
 
 def window_origins(

@@ -12,7 +12,7 @@ import torch
 from recurra.core.batch import Batch
 from recurra.core.errors import DataError
 from recurra.core.sequences import Sequences
-from recurra.data.sampling import require_same_setting
+from recurra.data.sampling import EpochBatches, in_chunks
 from recurra.data.sharding import ONE_PROCESS, Shard
 
 
@@ -59,10 +59,8 @@ class AnomalyBatch(Batch):
     examples: tuple[AnomalyExample, ...] = ()
 
 
-class SeriesCuts:
-    """Windows of series, cut at random places; satisfies `core.batch.BatchStream`.
-
-    Each epoch draws its windows by (seed, epoch); nothing else is random, so a stream can go on at any batch.
+class SeriesCuts(EpochBatches):
+    """Windows of series, cut at random places.
 
     Args:
         examples: the series, at least one.
@@ -73,9 +71,8 @@ class SeriesCuts:
         shard: which rows of each global batch this process takes.
     Raises:
         DataError: no series.
+        ConfigError: a batch size below 1, or below the number of processes.
     """
-
-    carries_state = False
 
     def __init__(
         self,
@@ -89,59 +86,24 @@ class SeriesCuts:
     ) -> None:
         if not examples:
             raise DataError("no series to cut windows of.")
-        shard.require_rows(batch_size)
-        self._examples, self._length, self._shard = examples, length, shard
-        self._places = np.array([max(len(one) - length, 0) + 1 for one in examples])
         steps = sum(map(len, examples))
-        self._windows = max(-(-steps * overlap // length), 1)
-        self._setting = {
-            "steps": steps,
-            "length": length,
-            "windows": self._windows,
-            "batch_size": batch_size,
-            "seed": seed,
-        }
-        self._epoch = self._batch = 0
-        self._plan: np.ndarray | None = None
+        windows = max(-(-steps * overlap // length), 1)
+        super().__init__(windows, batch_size, seed, shard, {"steps": steps, "length": length, "windows": windows})
+        self._examples, self._length = examples, length
+        # places to cut at, numbered through all series
+        self._places = np.array([max(len(one) - length, 0) + 1 for one in examples])
+        self._ends = np.cumsum(self._places)
 
-    def next_batch(self) -> Batch | None:
-        """The next batch; None at the end of an epoch, after which the next call begins another."""
-        if self._plan is None:
-            self._plan = self._plan_epoch()
-        if self._batch >= self.batches_per_epoch():
-            self._epoch, self._batch, self._plan = self._epoch + 1, 0, None
-            return None
-        size = self._setting["batch_size"]
-        rows = self._plan[self._batch * size : (self._batch + 1) * size][self._shard.rank :: self._shard.world_size]
-        self._batch += 1
-        parts = [self._cut(*place) for place in (rows if len(rows) else self._plan[:1]).tolist()]
+    def _rows(self, indices: np.ndarray) -> Batch:
+        series = np.searchsorted(self._ends, indices, side="right")
+        first = indices - (self._ends - self._places)[series]
+        parts = [self._cut(*place) for place in zip(series.tolist(), first.tolist(), strict=True)]
         inputs, targets = padded([part[0] for part in parts]), padded([part[1] for part in parts], np.nan)
-        return Batch(inputs, targets.data, blank=not len(rows))
+        return Batch(inputs, targets.data)
 
-    def batches_per_epoch(self) -> int:
-        """How many batches an epoch has."""
-        return -(-self._windows // self._setting["batch_size"])
-
-    def state_dict(self) -> dict[str, Any]:
-        """Where the stream stands, as JSON values; the same for every process."""
-        return {"epoch": self._epoch, "batch": self._batch, **self._setting}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where `state_dict` stood.
-
-        Raises:
-            ConfigError: the state is of a stream over other data or settings.
-        """
-        require_same_setting(self._setting, state)
-        self._epoch, self._batch, self._plan = int(state["epoch"]), int(state["batch"]), None
-
-    def _plan_epoch(self) -> np.ndarray:
-        """(windows, 2) series and first step; longer series are drawn more often."""
-        rng = np.random.default_rng([self._setting["seed"], self._epoch])
-        ends = np.cumsum(self._places)
-        drawn = rng.integers(0, ends[-1], self._windows)
-        series = np.searchsorted(ends, drawn, side="right")
-        return np.stack([series, drawn - (ends - self._places)[series]], axis=1)
+    def _plan_epoch(self) -> list[np.ndarray]:
+        """Longer series are drawn more often."""
+        return in_chunks(self._rng().integers(0, self._ends[-1], self._num_rows), self._batch_size)
 
     def _cut(self, series: int, first: int) -> tuple[np.ndarray, np.ndarray]:
         one, part = self._examples[series], slice(first, first + self._length)
