@@ -151,6 +151,21 @@ def test_more_steps_than_the_model_gives(trained: Callable[[str], Path], folder:
         assert done.code == 0 and len(rows_of(done.out)) == 18, done.err
 
 
+def test_drawn_paths(trained: Callable[[str], Path], folder: Path, call: Any) -> None:
+    run = trained("autoregressive-forecaster")
+    found = call("predict", run, folder / "a.csv", "--json", "--paths", "3", "--horizon", "4")
+    assert found.code == 0, found.err
+    told = json.loads(found.out.splitlines()[0])
+    assert np.shape(told["paths"]) == (3, 4, 1) and len(np.unique(told["paths"])) == 12
+    for kind, flags, part in (
+        ("autoregressive-forecaster", ("--paths", "3"), "add --json"),
+        ("autoregressive-forecaster", ("--paths", "11", "--json"), "1 to 10 are wanted"),
+        ("forecaster", ("--paths", "3", "--json"), "draws no paths"),
+    ):
+        refused = call("predict", trained(kind), folder / "a.csv", *flags)
+        assert refused.code == 2 and part in refused.err and not refused.out, refused
+
+
 def test_series_typed_in_and_piped(trained: Callable[[str], Path], call: Any, tmp_path: Path) -> None:
     plain = tmp_path / "plain.csv"
     plain.write_text("load\n" + "".join(f"{row.split(',')[1]}\n" for row in lines()))

@@ -49,6 +49,7 @@ class Wishes:
 
     horizon: Annotated[int | None, Parameter(help="of forecasts: steps ahead")] = None
     levels: Annotated[str | None, Parameter(help="of forecasts: per cent that intervals hold, such as 80,95")] = None
+    paths: Annotated[int | None, Parameter(help="of forecasts: so many drawn paths, with --json")] = None
 
 
 @app.command

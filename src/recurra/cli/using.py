@@ -52,8 +52,10 @@ def run_predict(
     data = _data_config(overrides)
     if out is not None:
         _require_new(Path(out))
+    if wishes.paths is not None and not as_json:
+        raise ConfigError("--paths: lines have no room for paths; add --json.")
     draw = None if plot is None else _Plotter(Path(plot))
-    saved = load(model).asked_for(wishes.horizon, _levels(wishes.levels))
+    saved = load(model).asked_for(wishes.horizon, _levels(wishes.levels), wishes.paths)
     # Who types wants an answer to each line.
     typed = file in (None, "-") and sys.stdin is not None and sys.stdin.isatty()
     chunks = _predicted(saved, _items(file, data, saved), 1 if typed else _CHUNK, as_json, draw)

@@ -105,16 +105,19 @@ class SavedModel:
         """
         return list(self.task.items(_given(paths), parse(DataConfig, options)))
 
-    def asked_for(self, horizon: int | None = None, levels: Sequence[float] | None = None) -> SavedModel:
+    def asked_for(
+        self, horizon: int | None = None, levels: Sequence[float] | None = None, paths: int | None = None
+    ) -> SavedModel:
         """The same model with other wishes for its forecasts.
 
         Args:
             horizon: how many steps ahead.
             levels: of the intervals, in per cent: 80 is the interval that holds 80 of 100 values.
+            paths: how many of the drawn paths `predict_readable` gives, of a model that goes step by step.
         Raises:
             ConfigError: it makes no forecasts, or can't look so far.
         """
-        task = self.task.asked_for(horizon, None if levels is None else tuple(levels))
+        task = self.task.asked_for(horizon, None if levels is None else tuple(levels), paths)
         return SavedModel(self.config, task, self.model, self.metrics)
 
     def live(self, item: Any) -> Any:

@@ -114,8 +114,8 @@ class FileTask(Task, Protocol):
     def picture(self, item: Any, prediction: Any) -> Picture | None:
         """What there is to draw of a prediction: what it looked at, or the series with what is ahead."""
 
-    def asked_for(self, horizon: int | None, levels: tuple[float, ...] | None) -> Self:
-        """The task, its predictions that many steps ahead, with intervals that hold `levels` per cent.
+    def asked_for(self, horizon: int | None, levels: tuple[float, ...] | None, paths: int | None = None) -> Self:
+        """The task, its predictions that many steps ahead, with intervals that hold `levels` per cent, and with paths.
 
         Raises:
             ConfigError: the task looks at nothing ahead, or not so far.
@@ -207,14 +207,14 @@ class PlainItems:
         """None."""
         return None
 
-    def asked_for(self, horizon: int | None, levels: tuple[float, ...] | None) -> Self:
+    def asked_for(self, horizon: int | None, levels: tuple[float, ...] | None, paths: int | None = None) -> Self:
         """The task itself.
 
         Raises:
-            ConfigError: a horizon or levels are given.
+            ConfigError: a horizon, levels or paths are given.
         """
-        if horizon is not None or levels is not None:
-            raise ConfigError("a horizon and levels are for forecasts, and this model makes none.")
+        if (horizon, levels, paths) != (None, None, None):
+            raise ConfigError("horizon, levels and paths are for forecasts, and this model makes none.")
         return self
 
     def limits(self) -> str:

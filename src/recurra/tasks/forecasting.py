@@ -63,7 +63,7 @@ class Forecasting(SeriesItems):
         self.config, self.fit = config, fit
         self.likelihood = config.likelihood.build()
         self.reader = ForecastReader(config, fit)
-        self.horizon, self.levels = config.horizon, tuple(config.intervals.levels)
+        self.horizon, self.levels, self.paths = config.horizon, tuple(config.intervals.levels), 0
         size = len(fit.targets) if config.channels == "joint" else 1
         calendar = fit.dated(np.zeros(1, "datetime64[s]")).shape[1] if fit.calendar else 0
         window = WindowSpec(
@@ -143,8 +143,11 @@ class Forecasting(SeriesItems):
         """Series, and what came after each: arrays (H,) or (H, C)."""
         return self.reader.labelled(items, targets, self.horizon)
 
-    def asked_for(self, horizon: int | None, levels: tuple[float, ...] | None) -> Self:
-        """The task with another horizon and other intervals."""
+    def asked_for(self, horizon: int | None, levels: tuple[float, ...] | None, paths: int | None = None) -> Self:
+        """The task with another horizon and other intervals, and with so many of the drawn paths among its answers."""
+        most = self.config.intervals.num_paths
+        if paths is not None and not 1 <= paths <= most:
+            raise ConfigError(f"{paths} paths are asked for: 1 to {most} are wanted (task.intervals.num_paths).")
         if horizon is not None and horizon < 1:
             raise ConfigError(f"a horizon of {horizon} steps: at least 1 is wanted.")
         for level in levels or ():
@@ -159,6 +162,7 @@ class Forecasting(SeriesItems):
         other = copy(self)
         other.horizon = self.horizon if horizon is None else horizon
         other.levels = self.levels if levels is None else tuple(sorted(set(levels)))
+        other.paths = paths or 0
         return other
 
     @property
@@ -241,8 +245,13 @@ class Forecasting(SeriesItems):
         return {"series": self.reader.as_series(item, 0).name}
 
     def readable(self, prediction: ForecastResult) -> dict[str, Any]:
-        """A row for each step."""
-        return {"forecast": prediction.rows()}
+        """A row for each step, and the paths that were asked for, (N, H, C)."""
+        found: dict[str, Any] = {"forecast": prediction.rows()}
+        if self.paths:
+            if prediction.samples is None:
+                raise ConfigError("this model gives all steps at once, and draws no paths: train forecast-sampled.")
+            found["paths"] = prediction.samples[: self.paths].tolist()
+        return found
 
     def brief(self, prediction: ForecastResult) -> np.ndarray:
         """(H, C) the point forecast."""
