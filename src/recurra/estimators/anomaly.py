@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
 
-from recurra.core.config import parse
 from recurra.core.errors import DataError
-from recurra.data import SeriesConfig, SeriesSet, series_from_frame
+from recurra.data import SeriesSet, series_from_frame
 from recurra.estimators.base import Estimator
-from recurra.estimators.series_files import series_csv
-from recurra.recipes import recipe
+from recurra.estimators.series_files import SERIES, is_frame, series_csv, series_of_arrays, series_options
 from recurra.tasks import AnomalyDetection, AnomalyResult, AnomalyStream
 
-_SERIES = "data.series."
 _LABEL = "known anomaly"
 
 
@@ -47,8 +44,7 @@ class AnomalyDetector(Estimator):
             options: further dotted options, for example {"task.threshold": "quantile", "task.scoring.rest": 24}.
             verbose: print what happens.
         """
-        self.recipe, self.epochs, self.seed = recipe, epochs, seed
-        self.options, self.verbose = options, verbose
+        super().__init__(recipe, epochs, seed, options, verbose)
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Learn what is usual; the last tenth is held out to choose the best epoch and the threshold.
@@ -57,20 +53,16 @@ class AnomalyDetector(Estimator):
             X: mostly normal data.
             y: (T,) 1 on steps that are known to be odd, which are not learnt, or a list of such; None: none is known.
         """
-        given = dict(self.options or {})
-        named = {key.removeprefix(_SERIES): value for key, value in given.items() if key.startswith(_SERIES)}
-        self._reading = parse(SeriesConfig, named)
+        self._reading = series_options(self.options)
         series = self._series(X)
-        overrides: dict[str, Any] = {"seed": self.seed}
         past = list(series.past)
+        overrides = {}
         if y is not None:
             series = _labelled(series, y)
             overrides["data.label_column"] = _LABEL
-        if self.epochs is not None:
-            overrides["training.epochs"] = self.epochs
         text, reading = series_csv(series)
-        reading[f"{_SERIES}past"] = past
-        return self._fit(recipe(self.recipe), text, ".csv", {**overrides, **given, **reading}, self.verbose)
+        reading[f"{SERIES}past"] = past
+        return self._fit(text, ".csv", overrides, reading=reading)
 
     def score(self, X: Any, y: None = None) -> np.ndarray | list[np.ndarray]:
         """(T,) how odd each step is, from 0 to 1, by what came before it alone; a list of such for several series.
@@ -111,19 +103,10 @@ class AnomalyDetector(Estimator):
         return saved.predictions(list(self._series(X).series))
 
     def _series(self, X: Any) -> SeriesSet:
-        """Data as series; the columns of arrays are called value, or value-1, value-2, ..."""
-        if isinstance(X, Mapping) or hasattr(X, "columns") or hasattr(X, "to_frame"):
+        if is_frame(X):
             return series_from_frame(X, self._reading, "the data")
         arrays = X if isinstance(X, list | tuple) and any(np.ndim(one) for one in X) and not _is_table(X) else [X]
-        if not all(map(np.size, arrays)):
-            raise DataError("the data is empty, or has an empty series: numbers are wanted.")
-        sets = [series_from_frame(np.asarray(one), self._reading, "the data") for one in arrays]
-        if len({one.targets for one in sets}) > 1:
-            raise DataError("the arrays have different numbers of columns: (T,), or (T, C) with one C, is wanted.")
-        width = len(sets[0].targets)
-        names = ("value",) if width == 1 else tuple(f"value-{place}" for place in range(1, width + 1))
-        rows = tuple(replace(one.series[0], name=str(number)) for number, one in enumerate(sets))
-        return replace(sets[0], series=rows, targets=names)
+        return series_of_arrays(arrays, self._reading)
 
 
 def _is_table(X: Any) -> bool:

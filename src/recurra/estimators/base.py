@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from recurra.core.errors import ConfigError, DataError, ModelFileError, did_you_mean
+from recurra.recipes import recipe as recipe_named
 from recurra.runs import Run, RunConfig, SavedModel, override
 from recurra.runs import train as train_run
 
@@ -20,6 +21,12 @@ class Estimator:
 
     model_: SavedModel
     _estimator_type: str | None = None
+
+    def __init__(
+        self, recipe: str, epochs: int | None, seed: int, options: dict[str, Any] | None, verbose: bool
+    ) -> None:
+        self.recipe, self.epochs, self.seed = recipe, epochs, seed
+        self.options, self.verbose = options, verbose
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """The constructor's arguments by name; `deep` has no meaning here, as nothing is nested."""
@@ -68,20 +75,38 @@ class Estimator:
             raise ModelFileError(f"this {type(self).__name__} is not fitted yet: call fit first.")
         return self.model_
 
-    def _fit(self, config: RunConfig, rows: str, suffix: str, overrides: dict[str, Any], verbose: bool) -> Self:
-        """Train on `rows`, written to a temporary file, in a temporary run folder."""
+    def _fit(
+        self,
+        rows: str,
+        suffix: str,
+        overrides: dict[str, Any],
+        *,
+        reading: dict[str, Any] | None = None,
+        config: RunConfig | None = None,
+    ) -> Self:
+        """Train on `rows`, written to a temporary file, in a temporary run folder.
+
+        Args:
+            rows: text of the file.
+            suffix: of the file.
+            overrides: dotted options; the user's go over them.
+            reading: dotted options that go over the user's: how the file is read.
+            config: what is overridden; None: the recipe.
+        """
+        chosen: dict[str, Any] = {"training.tensorboard": "never", "seed": self.seed}
+        if self.epochs is not None:
+            chosen["training.epochs"] = self.epochs
+        chosen |= overrides | (self.options or {}) | (reading or {})
+        resolved = recipe_named(self.recipe) if config is None else config
         with tempfile.TemporaryDirectory(prefix="recurra-") as folder:
             path = Path(folder) / f"train{suffix}"
             path.write_text(rows, encoding="utf-8")
-            given = {"data.train": str(path), "training.tensorboard": "never", **overrides}
-            run = Run(config=override(config, given), out=Path(folder) / "run", quiet=not verbose, say=_say(verbose))
+            given = override(resolved, {"data.train": str(path), **chosen})
+            say = print if self.verbose else (lambda _: None)
+            run = Run(config=given, out=Path(folder) / "run", quiet=not self.verbose, say=say)
             try:
                 self.model_ = train_run(run)
             except DataError as error:
                 # nobody knows a file that is gone
                 raise DataError(str(error).replace(str(path), "the data")) from error
         return self
-
-
-def _say(verbose: bool) -> Any:
-    return print if verbose else (lambda _: None)

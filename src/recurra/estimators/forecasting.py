@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
 
-from recurra.core.config import parse
 from recurra.core.errors import ConfigError, DataError, did_you_mean
-from recurra.data import Frequency, Series, SeriesConfig, SeriesSet, series_from_frame
+from recurra.data import Frequency, Series, SeriesSet, series_from_frame
 from recurra.estimators.base import Estimator
-from recurra.estimators.series_files import series_csv
-from recurra.recipes import recipe
+from recurra.estimators.series_files import is_frame, series_csv, series_of_arrays, series_options
 from recurra.tasks import Forecasting, ForecastResult, LiveForecast
-
-_SERIES = "data.series."
 
 
 class Forecaster(Estimator):
@@ -51,8 +47,8 @@ class Forecaster(Estimator):
             options: further dotted options, for example {"task.likelihood": "student-t", "data.series.past": ["wind"]}.
             verbose: print what happens.
         """
-        self.horizon, self.context_length, self.recipe = horizon, context_length, recipe
-        self.epochs, self.seed, self.options, self.verbose = epochs, seed, options, verbose
+        super().__init__(recipe, epochs, seed, options, verbose)
+        self.horizon, self.context_length = horizon, context_length
 
     def fit(self, X: Any, y: None = None) -> Self:
         """Train; the end of each series is held out to choose the best epoch.
@@ -61,20 +57,16 @@ class Forecaster(Estimator):
             X: the data.
             y: nothing; scikit-learn passes it.
         """
-        given = dict(self.options or {})
-        named = {key.removeprefix(_SERIES): value for key, value in given.items() if key.startswith(_SERIES)}
-        self._frames = parse(SeriesConfig, named)
+        self._frames = series_options(self.options)
         series = self._series(X)
-        if _Kind(X).library:
+        if is_frame(X):
             known = ("targets", "past", "known", "static")
             self._frames = self._frames.model_copy(update={kind: list(getattr(series, kind)) for kind in known})
         text, reading = series_csv(series)
-        overrides: dict[str, Any] = {"seed": self.seed, "task.horizon": self.horizon}
+        overrides = {"task.horizon": self.horizon}
         if self.context_length is not None:
             overrides["task.context_length"] = self.context_length
-        if self.epochs is not None:
-            overrides["training.epochs"] = self.epochs
-        self._fit(recipe(self.recipe), text, ".csv", overrides | given | reading, self.verbose)
+        self._fit(text, ".csv", overrides, reading=reading)
         self._history, self._kind = series, _Kind(X)
         return self
 
@@ -167,30 +159,16 @@ class Forecaster(Estimator):
         return self._history if X is None else self._series(X, fit.frequency)
 
     def _series(self, X: Any, usual: Frequency | None = None) -> SeriesSet:
-        """Data as series; the columns of arrays are called value, or value-1, value-2, ..."""
-        if _Kind(X).library:
+        if is_frame(X):
             return series_from_frame(X, self._frames, "the data", usual)
-        arrays = X if _Kind(X).is_list else [X]
-        if not all(map(np.size, arrays)):
-            raise DataError("the data is empty, or has an empty series: numbers are wanted.")
-        sets = [
-            series_from_frame(np.asarray(one), self._frames, f"series {number}") for number, one in enumerate(arrays)
-        ]
-        if len({one.targets for one in sets}) > 1:
-            raise DataError("the arrays have different numbers of columns: (T,), or (T, C) with one C, is wanted.")
-        width = len(sets[0].targets)
-        names = ("value",) if width == 1 else tuple(f"value-{place}" for place in range(1, width + 1))
-        rows = tuple(replace(one.series[0], name=str(number)) for number, one in enumerate(sets))
-        return replace(sets[0], series=rows, targets=names, source="the data")
+        return series_of_arrays(X if _Kind(X).is_list else [X], self._frames)
 
 
 class _Kind:
     """The form of data, and forecasts in the same form."""
 
     def __init__(self, X: Any) -> None:
-        self.library = type(X).__module__.split(".")[0] if hasattr(X, "columns") or hasattr(X, "to_frame") else ""
-        if isinstance(X, Mapping):
-            self.library = "dict"
+        self.library = type(X).__module__.split(".")[0] if is_frame(X) else ""
         self.is_list = isinstance(X, list | tuple) and any(np.ndim(one) for one in X)
         self._flat = np.ndim(X[0] if self.is_list else X) == 1 if not self.library else False
 

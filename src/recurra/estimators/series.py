@@ -11,25 +11,13 @@ from numpy.typing import ArrayLike
 from recurra.core.errors import DataError
 from recurra.estimators.base import Estimator
 from recurra.metrics import r_squared
-from recurra.recipes import recipe
 from recurra.tasks import values_of
 
 Series = Sequence[ArrayLike] | np.ndarray
 
 
 class _SeriesEstimator(Estimator):
-    """What both share: the constructor, and how series become a file."""
-
-    def __init__(
-        self,
-        recipe: str,
-        epochs: int | None,
-        seed: int,
-        options: dict[str, Any] | None,
-        verbose: bool,
-    ) -> None:
-        self.recipe, self.epochs, self.seed = recipe, epochs, seed
-        self.options, self.verbose = options, verbose
+    """What both share: what scikit-learn wants to know, and how series become a file."""
 
     def __sklearn_tags__(self) -> Any:
         """What scikit-learn wants to know; called by scikit-learn alone."""
@@ -50,11 +38,7 @@ class _SeriesEstimator(Estimator):
         lines = [f"@univariate false\n@{header} true\n@data"]
         for row, target in zip(rows, targets, strict=True):
             lines.append(":".join([*(",".join(map(repr, channel)) for channel in row.tolist()), target]))
-        overrides: dict[str, Any] = {"seed": self.seed}
-        if self.epochs is not None:
-            overrides["training.epochs"] = self.epochs
-        text = "\n".join(lines) + "\n"
-        return self._fit(recipe(self.recipe), text, ".ts", overrides | (self.options or {}), self.verbose)
+        return self._fit("\n".join(lines) + "\n", ".ts", {})
 
 
 class SeriesClassifier(_SeriesEstimator):

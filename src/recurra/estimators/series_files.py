@@ -1,15 +1,49 @@
-"""Series at hand, as the file that a run reads: every number comes back as it was."""
+"""Frames and arrays as series, and series as the file that a run reads: every number comes back as it was."""
 
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from recurra.data import SeriesSet
+from recurra.core.config import parse
+from recurra.core.errors import DataError
+from recurra.data import SeriesConfig, SeriesSet, series_from_frame
 
+SERIES = "data.series."
 _ID, _STAMP = "unique_id", "ds"
+
+
+def series_options(options: Mapping[str, Any] | None) -> SeriesConfig:
+    """Those of dotted options that tell how frames are read."""
+    given = options or {}
+    return parse(SeriesConfig, {key.removeprefix(SERIES): given[key] for key in given if key.startswith(SERIES)})
+
+
+def is_frame(X: Any) -> bool:
+    """Whether this is a pandas or polars frame or column, or a dict of columns."""
+    return isinstance(X, Mapping) or hasattr(X, "columns") or hasattr(X, "to_frame")
+
+
+def series_of_arrays(arrays: Sequence[Any], options: SeriesConfig) -> SeriesSet:
+    """Arrays (T,) or (T, C) as series; their columns are called value, or value-1, value-2, ...
+
+    Raises:
+        DataError: an array is empty, or they have different numbers of columns.
+    """
+    if not all(map(np.size, arrays)):
+        raise DataError("the data is empty, or has an empty series: numbers are wanted.")
+    sources = ["the data"] if len(arrays) == 1 else [f"series {number}" for number in range(len(arrays))]
+    sets = [series_from_frame(np.asarray(one), options, source) for one, source in zip(arrays, sources, strict=True)]
+    if len({one.targets for one in sets}) > 1:
+        raise DataError("the arrays have different numbers of columns: (T,), or (T, C) with one C, is wanted.")
+    width = len(sets[0].targets)
+    names = ("value",) if width == 1 else tuple(f"value-{place}" for place in range(1, width + 1))
+    rows = tuple(replace(one.series[0], name=str(number)) for number, one in enumerate(sets))
+    return replace(sets[0], series=rows, targets=names, source="the data")
 
 
 def series_csv(series: SeriesSet) -> tuple[str, dict[str, Any]]:
@@ -46,7 +80,7 @@ def series_csv(series: SeriesSet) -> tuple[str, dict[str, Any]]:
         "stamp_format": None,
         **groups,
     }
-    named = {f"data.series.{name}": value for name, value in options.items()}
+    named = {f"{SERIES}{name}": value for name, value in options.items()}
     return text.getvalue(), {"data.format": "csv", "data.header": "yes", **named}
 
 

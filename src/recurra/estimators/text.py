@@ -11,7 +11,7 @@ import numpy as np
 
 from recurra.core.errors import DataError
 from recurra.estimators.base import Estimator
-from recurra.recipes import finetune_recipe, recipe
+from recurra.recipes import finetune_recipe
 from recurra.runs import load
 from recurra.tasks import require_texts
 
@@ -45,8 +45,8 @@ class TextClassifier(Estimator):
             options: further dotted options, for example {"model.hidden_size": 64}.
             verbose: print what happens.
         """
-        self.recipe, self.start, self.epochs = recipe, start, epochs
-        self.seed, self.options, self.verbose = seed, options, verbose
+        super().__init__(recipe, epochs, seed, options, verbose)
+        self.start = start
 
     def fit(self, texts: Sequence[str], labels: Sequence[Any]) -> Self:
         """Train; a tenth of the rows is held out to choose the best epoch.
@@ -67,15 +67,13 @@ class TextClassifier(Estimator):
             json.dumps({"text": text, "label": "\n".join(map(str, label)) if several else str(label)}) + "\n"
             for text, label in zip(texts, labels, strict=True)
         )
-        config = recipe(self.recipe)
+        config = None
         if self.start is not None:
             config = finetune_recipe(self.start, load(self.start).config, "text-classification", {})
-        overrides = {"seed": self.seed, "data.text_column": "text", "data.label_column": "label"}
+        overrides: dict[str, Any] = {"data.text_column": "text", "data.label_column": "label"}
         if several:
             overrides |= {"task.multi_label": True, "task.label_separator": "\n"}
-        if self.epochs is not None:
-            overrides["training.epochs"] = self.epochs
-        self._fit(config, rows, ".jsonl", overrides | (self.options or {}), self.verbose)
+        self._fit(rows, ".jsonl", overrides, config=config)
         self.classes_ = np.array([self._types.get(name, name) for name in self.model_.labels])
         return self
 
@@ -117,8 +115,7 @@ class LanguageModel(Estimator):
             options: further dotted options.
             verbose: print what happens.
         """
-        self.recipe, self.epochs, self.seed = recipe, epochs, seed
-        self.options, self.verbose = options, verbose
+        super().__init__(recipe, epochs, seed, options, verbose)
 
     def fit(self, text: str | Sequence[str], y: None = None) -> Self:
         """Train on one text, or on several documents; the last tenth is held out to choose the best epoch.
@@ -129,13 +126,8 @@ class LanguageModel(Estimator):
         """
         documents = [text] if isinstance(text, str) else list(text)
         require_texts(documents)
-        overrides: dict[str, Any] = {"seed": self.seed}
-        if len(documents) > 1:
-            overrides["data.documents"] = "paragraph"
-        if self.epochs is not None:
-            overrides["training.epochs"] = self.epochs
-        joined = "\n\n".join(documents)
-        return self._fit(recipe(self.recipe), joined, ".txt", overrides | (self.options or {}), self.verbose)
+        overrides = {"data.documents": "paragraph"} if len(documents) > 1 else {}
+        return self._fit("\n\n".join(documents), ".txt", overrides)
 
     def generate(self, prompt: str = "", **sampling: Any) -> str:
         """Continue a prompt; see `SavedModel.generate`."""
