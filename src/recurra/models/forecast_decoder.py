@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from recurra.cells import CellConfig, GRUConfig
-from recurra.core.batch import ModelOutput, TaskSpec
+from recurra.core.batch import TaskSpec
 from recurra.core.config import Config
 from recurra.core.inputs import Window
 from recurra.core.outputs import Forecast
@@ -23,6 +23,7 @@ from recurra.core.state import State
 from recurra.layers import Recurrent, RecurrentConfig
 from recurra.layers.history import HistoryConfig, HistoryEncoder, window_of
 from recurra.layers.horizon import steps_ahead
+from recurra.models.history_forecaster import HistoryForecaster
 
 
 class ForecastDecoderConfig(RecurrentConfig):
@@ -41,11 +42,8 @@ class ForecastDecoderConfig(RecurrentConfig):
         return self
 
 
-class ForecastDecoder(nn.Module):
-    """Forecasts step by step, without feeding back.
-
-    `forecast(observe(window), future_known)` is `forward`, and the steps may be observed in any portions.
-    """
+class ForecastDecoder(HistoryForecaster):
+    """Forecasts step by step, as many as are wanted, without feeding back."""
 
     Config: ClassVar[type[Config]] = ForecastDecoderConfig
 
@@ -57,32 +55,12 @@ class ForecastDecoder(nn.Module):
         self.decoder = Recurrent(self.encoder.output_size + self.encoder.series.size + self.spec.known_size, config)
         self.output = nn.Linear(self.decoder.output_size, self.spec.target_size * self.spec.num_parameters)
 
-    def forward(self, inputs: Window, state: State | None = None) -> ModelOutput:
-        """Forecast as many steps as the window knows covariates of, or else the trained horizon.
-
-        Args:
-            inputs: history (B, L, C), any L.
-            state: of an earlier call, whose history goes on in `inputs`.
-        Returns:
-            `Forecast` of (B, H, C, K).
-        """
-        state = self.observe(inputs, state)
-        return ModelOutput(self.forecast(state, inputs.future_known), state)
-
     def observe(self, window: Window, state: State | None = None) -> State:
-        """Take in the history of a window, which goes on where `state` stood; what lies ahead is not looked at."""
+        """Take in the history of a window, which goes on where `state` stood."""
         return self.encoder.observe(window, state)
 
     def forecast(self, state: State, future_known: Tensor | None = None, horizon: int | None = None) -> Forecast:
-        """What follows the history observed so far.
-
-        Args:
-            state: from `observe`.
-            future_known: (B, H, F), where the task has covariates that are known ahead.
-            horizon: H where it has none; None: the trained one.
-        Raises:
-            ShapeError: covariates are missing.
-        """
+        """What follows the history, any number of steps."""
         found = self.encoder.encode(state)
         count = steps_ahead(future_known, horizon, self.spec)
         steps = torch.cat([found.vector, found.side], -1)[:, None].expand(-1, count, -1)

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from recurra.cells import CellConfig, GRUConfig
-from recurra.core.batch import ModelOutput, TaskSpec
+from recurra.core.batch import TaskSpec
 from recurra.core.config import Config
 from recurra.core.inputs import Window
 from recurra.core.outputs import Forecast
@@ -21,6 +21,7 @@ from recurra.layers import RecurrentConfig
 from recurra.layers.history import HistoryConfig, HistoryEncoder, window_of
 from recurra.layers.horizon import DirectConfig, DirectHead, HorizonHeadConfig, known_ahead, steps_ahead
 from recurra.layers.windows import aligned_right
+from recurra.models.history_forecaster import HistoryForecaster
 
 
 class ForecasterConfig(RecurrentConfig):
@@ -42,11 +43,8 @@ class ForecasterConfig(RecurrentConfig):
         return self
 
 
-class Forecaster(nn.Module):
-    """Forecasts all steps of the horizon from the history.
-
-    `forecast(observe(window), future_known)` is `forward`, and the steps may be observed in any portions.
-    """
+class Forecaster(HistoryForecaster):
+    """Forecasts all steps of the horizon from the history, and no more than these."""
 
     Config: ClassVar[type[Config]] = ForecasterConfig
 
@@ -64,34 +62,12 @@ class Forecaster(nn.Module):
             nn.init.zeros_(self.linear.weight)
             nn.init.zeros_(self.linear.bias)
 
-    def forward(self, inputs: Window, state: State | None = None) -> ModelOutput:
-        """Forecast.
-
-        Args:
-            inputs: history (B, L, C), any L.
-            state: of an earlier call, whose history goes on in `inputs`.
-        Returns:
-            `Forecast` of (B, H, C, K).
-        Raises:
-            ShapeError: more steps ahead than the trained horizon.
-        """
-        state = self.observe(inputs, state)
-        return ModelOutput(self.forecast(state, inputs.future_known), state)
-
     def observe(self, window: Window, state: State | None = None) -> State:
-        """Take in the history of a window, which goes on where `state` stood; what lies ahead is not looked at."""
+        """Take in the history of a window, which goes on where `state` stood."""
         return self.encoder.observe(window, state)
 
     def forecast(self, state: State, future_known: Tensor | None = None, horizon: int | None = None) -> Forecast:
-        """What follows the history observed so far.
-
-        Args:
-            state: from `observe`.
-            future_known: (B, H, F), where the task has covariates that are known ahead.
-            horizon: H where it has none; None: the trained one.
-        Raises:
-            ShapeError: more steps ahead than the trained horizon.
-        """
+        """What follows the history; no more steps than the trained horizon has."""
         count = steps_ahead(future_known, horizon, self.spec)
         known = known_ahead(future_known, self.spec, count)
         found = self.encoder.encode(state)

@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from recurra.cells import CellConfig, LSTMConfig
-from recurra.core.batch import ModelOutput, TaskSpec
+from recurra.core.batch import TaskSpec
 from recurra.core.config import Config
 from recurra.core.errors import DataError
 from recurra.core.inputs import Window
@@ -28,6 +28,7 @@ from recurra.layers.history import SeriesVectors, remember, remembered, split, w
 from recurra.layers.horizon import DirectConfig, known_ahead, steps_ahead
 from recurra.layers.smoothing import SeasonalSmoothing
 from recurra.layers.windows import aligned_right, join, patches
+from recurra.models.history_forecaster import HistoryForecaster
 
 
 class SeasonalForecasterConfig(RecurrentConfig):
@@ -52,11 +53,8 @@ class SeasonalForecasterConfig(RecurrentConfig):
         return self
 
 
-class SeasonalForecaster(nn.Module):
-    """Forecasts what level and seasons leave of a series.
-
-    Its state is the last context_length steps; `forecast(observe(window), future_known)` is `forward`.
-    """
+class SeasonalForecaster(HistoryForecaster):
+    """Forecasts what level and seasons leave of a series. Its state is the last context_length steps."""
 
     Config: ClassVar[type[Config]] = SeasonalForecasterConfig
 
@@ -71,23 +69,8 @@ class SeasonalForecaster(nn.Module):
         self.recurrent = DilatedRecurrent(config.hidden_size, config, config.dilations)
         self.head = DirectConfig().build(self.spec, self.recurrent.output_size, self.series.size, 1)
 
-    def forward(self, inputs: Window, state: State | None = None) -> ModelOutput:
-        """Forecast.
-
-        Args:
-            inputs: history (B, L, C), any L.
-            state: of an earlier call, whose history goes on in `inputs`.
-        Returns:
-            `Forecast` of (B, H, C, K).
-        Raises:
-            ShapeError: more steps ahead than the trained horizon.
-            DataError: values of 0 or less with multiplicative seasons.
-        """
-        state = self.observe(inputs, state)
-        return ModelOutput(self.forecast(state, inputs.future_known), state)
-
     def observe(self, window: Window, state: State | None = None) -> State:
-        """Take in the history of a window, which goes on where `state` stood; what lies ahead is not looked at."""
+        """Take in the history of a window, which goes on where `state` stood."""
         steps = join(window)
         new = torch.full((steps.batch_size,), -1, device=steps.data.device)
         series = new if window.series is None else window.series
@@ -98,14 +81,9 @@ class SeasonalForecaster(nn.Module):
         return remember(steps, state, side, self.spec.context_length)
 
     def forecast(self, state: State, future_known: Tensor | None = None, horizon: int | None = None) -> Forecast:
-        """What follows the history observed so far.
+        """What follows the history; no more steps than the trained horizon has.
 
-        Args:
-            state: from `observe`.
-            future_known: (B, H, F), where the task has covariates that are known ahead.
-            horizon: H where it has none; None: the trained one.
         Raises:
-            ShapeError: more steps ahead than the trained horizon.
             DataError: values of 0 or less with multiplicative seasons.
         """
         count = steps_ahead(future_known, horizon, self.spec)
