@@ -504,7 +504,7 @@ def change_config(folder: Path, **changes: Any) -> None:
     [
         ({"format": 99}, "format 99, and this version reads 1"),
         ({"spec": {}}, "missing or damaged (KeyError('input_size'))"),
-        ({"spec": {"input_size": 3, "output_size": 2}}, "vocabulary or labels are not those of the weights"),
+        ({"spec": {"input_size": 3, "output_size": 2}}, "vocabulary, columns or labels are not those of the weights"),
         ({"run": {"task": "text-classification"}}, "option `model` is missing"),
         ({"run": 5}, "damaged, or of another version"),
         ({"sha256": "0"}, "its checksum is not the one in config.json"),
