@@ -52,6 +52,7 @@ class Report:
             tokens_per_second, seconds) and kind "valid" (update, epoch, metrics by tag). Where an update stands twice
             (a resumed run), the later row counts.
         metrics: final metrics by tag; the most telling ones are shown large.
+        loss_in_nats: whether the loss is a likelihood's.
         monitor: tag of the metric that chose the best checkpoint; it comes first.
         best_update: where the best checkpoint was taken.
         baselines: metrics of other systems on the same data, by name.
@@ -69,6 +70,7 @@ class Report:
     config_yaml: str = ""
     rows: Sequence[Mapping[str, Any]] = ()
     metrics: Metrics | None = None
+    loss_in_nats: bool = True
     monitor: str | None = None
     best_update: int | None = None
     baselines: Mapping[str, Metrics] | None = None
@@ -154,7 +156,7 @@ def _curves(report: Report) -> str:
     valid = [row for row in report.rows if row.get("kind") == "valid"]
     held_out = _points(valid, "loss") or _points(valid, "nats")
     loss = [*_smoothed(_points(train, "loss"), 1, words), Series(words["valid"], held_out, 2, "dots")]
-    figures = [_figure(report, words["loss"], loss, words["nats"])]
+    figures = [_figure(report, words["loss"], loss, words["nats"] if report.loss_in_nats else "")]
     tags = [tag for tag in _tags(valid) if tag not in NOT_METRICS and "/" not in tag]
     for tag in _by_weight(tags, report.monitor)[:MAX_METRIC_CHARTS]:
         curve = [Series(words["valid"], _points(valid, tag), 2, "dots")]

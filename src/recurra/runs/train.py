@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
+from recurra.core.batch import Resolution
 from recurra.core.config import to_yaml
 from recurra.core.errors import ConfigError, RecurraError
 from recurra.core.files import write_json
@@ -297,6 +298,7 @@ def _report(run: Run, saved: SavedModel, split: Any, tables: dict[str, Any], not
         config_yaml=to_yaml(run.config),
         rows=read_metrics(run.out / "metrics.jsonl"),
         metrics={tag: value for tag, value in found.items() if "/" not in tag},
+        loss_in_nats=saved.task.spec.resolution is not Resolution.HORIZON,
         monitor=saved.task.monitor[0],
         best_update=metrics["training"]["best_update"],
         baselines={n: {t: v for t, v in b.items() if "/" not in t} for n, b in metrics.get("baselines", {}).items()},
