@@ -6,7 +6,7 @@ from recurra.data.columns import ColumnChoice, choose_columns, usable_rows
 from recurra.data.config import DataConfig
 from recurra.data.labelled_reading import SeriesRows, read_labelled_series
 from recurra.data.labelled_series import LabelledSeries
-from recurra.data.labels import Labels, fit_labels
+from recurra.data.labels import Labels, fit_labels, smoothed_shares
 from recurra.data.readers import READERS, ReadOptions, read_pieces, read_records
 from recurra.data.records import PieceSource, Record, Records, TextPiece
 from recurra.data.sampling import BucketedBatches
@@ -77,6 +77,7 @@ __all__ = [
     "read_series_splits",
     "require_variation",
     "series_from_frame",
+    "smoothed_shares",
     "split_pieces",
     "split_records",
     "split_series",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+import numpy as np
+
 from recurra.core.errors import DataError, did_you_mean
 
 
@@ -53,6 +55,12 @@ def fit_labels(given: Iterable[str]) -> Labels:
     if None in numbers.values():
         return Labels(sorted(names))
     return Labels(sorted(names, key=lambda name: (numbers[name], name)))
+
+
+def smoothed_shares(counts: np.ndarray) -> np.ndarray:
+    """Share of each label among all rows, half a row added to each, so that none is 0."""
+    shares: np.ndarray = (counts + 0.5) / (counts + 0.5).sum()
+    return shares
 
 
 def _as_number(name: str) -> float | None:

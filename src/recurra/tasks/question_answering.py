@@ -36,6 +36,7 @@ from recurra.data.words import Lexicon
 from recurra.metrics.answers import AnswerLevel, AnswerMetrics
 from recurra.tasks.answers import Answer, AnswerChooser, answer_notes, text_of
 from recurra.tasks.base import PlainItems, Preparation, Prepared, StreamOptions
+from recurra.tasks.figures import figures_of
 from recurra.tasks.pictures import Alignment
 
 Item = tuple[str, str]
@@ -264,15 +265,11 @@ class QuestionAnswering(PlainItems):
         learnt += [_baseline_row(example) for example in train if len(example.tokens) and not example.spans]
         shown = [example for example in evaluated if len(example.tokens)]
         spans = reading_baselines(learnt, [_baseline_row(example) for example in shown], self.config.max_answer_length)
-        found = {}
-        for name, chosen in spans.items():
-            metrics = self.metrics()
-            texts = [
-                "" if span is None else text_of(example, *span) for example, span in zip(shown, chosen, strict=True)
-            ]
-            metrics.update(texts, [[a.text for a in example.source.answers or ()] for example in shown])
-            found[name] = metrics.compute()
-        return found
+        answers = {
+            name: ["" if span is None else text_of(one, *span) for one, span in zip(shown, chosen, strict=True)]
+            for name, chosen in spans.items()
+        }
+        return figures_of(answers, [[a.text for a in one.source.answers or ()] for one in shown], self.metrics)
 
     def sizes(self, split: list[ReadingExample]) -> str:
         """Number of questions and of passages."""

@@ -19,11 +19,12 @@ from torch.nn import functional as F
 from recurra.baselines.series import series_classification_baselines
 from recurra.core.batch import Batch, InputKind, LossSum, Metrics, Resolution, TaskSpec
 from recurra.core.config import Config
-from recurra.data import Labels, Splits, fit_labels
+from recurra.data import Labels, Splits, fit_labels, smoothed_shares
 from recurra.data.collate import SeriesExample
 from recurra.data.series_coding import SeriesCoding
-from recurra.metrics import ClassificationMetrics, Classified, confusion_matrix, precision_recall_f1
+from recurra.metrics import ClassificationMetrics, Classified
 from recurra.tasks.base import Preparation, Prepared
+from recurra.tasks.figures import class_tables, figures_of
 from recurra.tasks.whole_series import (
     FittedSeries,
     WholeSeries,
@@ -61,7 +62,7 @@ class SeriesClassification(WholeSeries):
         """
         self.config, self.fitted, self.labels = config, fitted, labels
         self.frequencies = np.asarray(frequencies, dtype=np.float64)
-        share = (self.frequencies + 0.5) / (self.frequencies + 0.5).sum()
+        share = smoothed_shares(self.frequencies)
         self.spec = TaskSpec(
             input_kind=InputKind.VECTORS,
             input_size=fitted.coding.size,
@@ -154,14 +155,7 @@ class SeriesClassification(WholeSeries):
 
     def report(self, predictions: list[Any], references: list[Any]) -> dict[str, Any]:
         """Confusion matrix and per-class table."""
-        chosen = [self.labels.index(p.label, "") for p in predictions]
-        confusion = confusion_matrix(chosen, [self.labels.index(name, "") for name in references], len(self.labels))
-        columns = precision_recall_f1(confusion)
-        classes = {
-            name: {tag: float(getattr(columns, tag)[i]) for tag in columns._fields}
-            for i, name in enumerate(self.labels.names)
-        }
-        return {"confusion": (list(self.labels.names), confusion.tolist()), "classes": classes}
+        return class_tables([p.label for p in predictions], references, self.labels.names)
 
     def baselines(self, train: list[SeriesExample], evaluated: list[SeriesExample]) -> dict[str, dict[str, float]]:
         """Majority, nearest neighbours (Euclidean and DTW) and a linear classifier of simple statistics."""
@@ -172,12 +166,8 @@ class SeriesClassification(WholeSeries):
             len(self.labels),
         )
         references = [self.labels.names[int(example.target)] for example in evaluated]  # type: ignore[arg-type]
-        found = {}
-        for name, table in probs.items():
-            metrics = self.metrics()
-            metrics.update([row.label for row in self._named(table)], references)
-            found[name] = metrics.compute()
-        return found
+        answers = {name: [row.label for row in self._named(table)] for name, table in probs.items()}
+        return figures_of(answers, references, self.metrics)
 
     def _named(self, probs: np.ndarray) -> list[Classified]:
         """Rows of probabilities with the names that they stand for."""

@@ -24,6 +24,7 @@ from recurra.data.series_coding import SeriesCoding
 from recurra.losses import LOSSES
 from recurra.metrics import RegressionMetrics
 from recurra.tasks.base import Preparation, Prepared
+from recurra.tasks.figures import figures_of
 from recurra.tasks.whole_series import (
     FittedSeries,
     WholeSeries,
@@ -160,12 +161,7 @@ class SeriesRegression(WholeSeries):
             [example.steps for example in evaluated],
         )
         references = self._in_units(np.array([example.target for example in evaluated]))
-        found = {}
-        for name, table in estimates.items():
-            metrics = self.metrics()
-            metrics.update(self._in_units(table), references)
-            found[name] = metrics.compute()
-        return found
+        return figures_of({name: self._in_units(table) for name, table in estimates.items()}, references, self.metrics)
 
     def _in_units(self, standardised: Tensor | np.ndarray) -> list[np.ndarray]:
         table = standardised.double().cpu().numpy() if isinstance(standardised, Tensor) else standardised

@@ -31,6 +31,7 @@ from recurra.data import (
     VocabularyConfig,
     fit_labels,
     fit_vocabulary,
+    smoothed_shares,
     vocabulary_from_json,
 )
 from recurra.data.readers.babi import is_numbered
@@ -45,8 +46,9 @@ from recurra.data.stories import (
     read_story_splits,
 )
 from recurra.losses import cross_entropy
-from recurra.metrics import ClassificationMetrics, Classified, confusion_matrix, precision_recall_f1
+from recurra.metrics import ClassificationMetrics, Classified
 from recurra.tasks.base import PlainItems, Preparation, Prepared, StreamOptions
+from recurra.tasks.figures import class_tables, figures_of
 from recurra.tasks.pictures import Alignment
 
 UNSEEN = "(not seen in training)"
@@ -107,7 +109,7 @@ class StoryQuestions(PlainItems):
         """
         self.config, self.vocabulary, self.labels = config, vocabulary, labels
         self.frequencies = np.asarray(frequencies, dtype=np.float64)
-        share = (self.frequencies + 0.5) / (self.frequencies + 0.5).sum()
+        share = smoothed_shares(self.frequencies)
         self.spec = TaskSpec(
             input_kind=InputKind.TOKENS,
             input_size=vocabulary.size,
@@ -266,32 +268,24 @@ class StoryQuestions(PlainItems):
     def report(self, predictions: list[StoryAnswer], references: list[str]) -> dict[str, Any]:
         """Confusion, figures of each answer, and questions with their answers, the wrong ones first."""
         names = [*self.labels.names, UNSEEN] if UNSEEN in references else list(self.labels.names)
-        index = {name: number for number, name in enumerate(names)}
-        chosen, wanted = [index[p.answer] for p in predictions], [index[name] for name in references]
-        confusion = confusion_matrix(chosen, wanted, len(names))
-        columns = precision_recall_f1(confusion)
-        classes = {
-            name: {tag: float(getattr(columns, tag)[number]) for tag in columns._fields}
-            for number, name in enumerate(names)
-        }
         pairs = sorted(zip(predictions, references, strict=True), key=lambda pair: pair[0].answer == pair[1])
         rows = [(" ".join((*p.sentences, p.question)), p.answer, truth) for p, truth in pairs[:_NUM_EXAMPLES]]
-        return {"confusion": (names, confusion.tolist()), "classes": classes, "examples": rows}
+        return {**class_tables([p.answer for p in predictions], references, names), "examples": rows}
 
     def baselines(self, train: list[StoryExample], evaluated: list[StoryExample]) -> dict[str, dict[str, float]]:
         """Cheap ways to answer: see `recurra.baselines.stories`."""
         words = [self.vocabulary.encode(name) for name in self.labels.names]
-        found = {}
-        for name, answers in story_baselines(
+        answers = story_baselines(
             [Asked(row.tokens, row.question, row.target) for row in train],
             [Asked(row.tokens, row.question, row.target) for row in evaluated],
             [word[0] if len(word) == 1 and word[0] != self.vocabulary.unk_index else None for word in words],
             self.vocabulary.size,
-        ).items():
-            metrics = ClassificationMetrics((*self.labels.names, UNSEEN))
-            metrics.update(self._names(answers), self._names([row.target for row in evaluated]))
-            found[name] = metrics.compute()
-        return found
+        )
+        return figures_of(
+            {name: self._names(chosen) for name, chosen in answers.items()},
+            self._names([row.target for row in evaluated]),
+            lambda: ClassificationMetrics((*self.labels.names, UNSEEN)),
+        )
 
     def sizes(self, split: list[StoryExample]) -> str:
         """Number of questions."""

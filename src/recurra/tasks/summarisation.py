@@ -19,6 +19,7 @@ from recurra.data import VocabularyConfig
 from recurra.data.pairs import PairNames
 from recurra.decoding import SearchConfig
 from recurra.metrics import SummaryMetrics, rouge_l
+from recurra.tasks.figures import figures_of
 from recurra.tasks.pair_coding import PairExample
 from recurra.tasks.pairs import PairConfig, PairTask
 
@@ -69,9 +70,5 @@ class Summarisation(PairTask):
         """The first words, the first sentence, and the words of highest tf-idf."""
         known: list[Any] = train[:_TRAINED_ON]
         extraction = Extraction([e.source for e in known], [e.reference or "" for e in known], rouge_l)
-        found = {}
-        for name, texts in extraction.predict([example.source for example in evaluated]).items():
-            metrics = self.scores()
-            metrics.update(list(texts), [example.reference or "" for example in evaluated])
-            found[name] = metrics.compute()
-        return found
+        answers = extraction.predict([example.source for example in evaluated])
+        return figures_of(answers, [example.reference or "" for example in evaluated], self.scores)

@@ -38,6 +38,7 @@ from recurra.data.words import EncodedWords, Lexicon, cut_words
 from recurra.layers import TagScores
 from recurra.metrics import Scheme, Span, Tagged, TaggedSpan, TagMetrics, confusion_matrix, spans_of, tags_of
 from recurra.tasks.base import Preparation, Prepared, StreamOptions, TextItems
+from recurra.tasks.figures import figures_of
 from recurra.tasks.tag_chances import Chances, readable_span
 from recurra.tasks.tag_sets import LearnedScheme, TagSet
 
@@ -369,12 +370,7 @@ class Tagging(TextItems):
             found["span-lookup"] = [tags_of([Span(*s) for s in own], len(one), scheme) for own, one in pairs]
         found[f"linear{note}"] = linear.tag(asked)
         references = [list(self.tags.decode(one.target.tolist())[0]) for one in evaluated]
-        figures = {}
-        for name, rows in found.items():
-            metrics = self.metrics()
-            metrics.update(rows, references)
-            figures[name] = metrics.compute()
-        return figures
+        return figures_of(found, references, self.metrics)
 
     def sizes(self, split: list[TaggedExample]) -> str:
         """Number of sentences and words."""

@@ -36,6 +36,7 @@ from recurra.data import (
     fit_labels,
     fit_vocabulary,
     read_records,
+    smoothed_shares,
     split_records,
     usable_rows,
     vocabulary_from_json,
@@ -46,10 +47,9 @@ from recurra.metrics import (
     Classified,
     MultiClassified,
     MultiLabelMetrics,
-    confusion_matrix,
-    precision_recall_f1,
 )
 from recurra.tasks.base import Preparation, Prepared, StreamOptions, TextItems, require_texts
+from recurra.tasks.figures import class_tables, figures_of
 
 
 class TextClassificationConfig(Config):
@@ -90,7 +90,7 @@ class TextClassification(TextItems):
         """
         self.config, self.vocabulary, self.labels, self.columns = config, vocabulary, labels, dict(columns)
         self.frequencies = np.asarray(frequencies, dtype=np.float64)
-        share = (self.frequencies + 0.5) / (self.frequencies + 0.5).sum()
+        share = smoothed_shares(self.frequencies)
         self.spec = TaskSpec(
             input_kind=InputKind.TOKENS,
             input_size=vocabulary.size,
@@ -233,14 +233,7 @@ class TextClassification(TextItems):
         """Confusion matrix and per-class table."""
         if self.config.multi_label:
             return {}
-        chosen = [self.labels.index(p.label, "") for p in predictions]
-        confusion = confusion_matrix(chosen, [self.labels.index(name, "") for name in references], len(self.labels))
-        columns = precision_recall_f1(confusion)
-        classes = {
-            name: {tag: float(getattr(columns, tag)[i]) for tag in columns._fields}
-            for i, name in enumerate(self.labels.names)
-        }
-        return {"confusion": (list(self.labels.names), confusion.tolist()), "classes": classes}
+        return class_tables([p.label for p in predictions], references, self.labels.names)
 
     def baselines(self, train: list[Example], evaluated: list[Example]) -> dict[str, dict[str, float]]:
         """Majority class, naive Bayes and logistic regression on the same tokens."""
@@ -251,12 +244,7 @@ class TextClassification(TextItems):
             len(self.labels),
         )
         references = self._true_names([e.target for e in evaluated])
-        found = {}
-        for name, table in probs.items():
-            metrics = self.metrics()
-            metrics.update(self._named(table), references)
-            found[name] = metrics.compute()
-        return found
+        return figures_of({name: self._named(table) for name, table in probs.items()}, references, self.metrics)
 
     def sizes(self, split: list[Example]) -> str:
         """Number of texts."""

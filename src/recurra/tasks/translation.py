@@ -18,6 +18,7 @@ from recurra.data.pairs import PairNames, TextPair
 from recurra.decoding import SearchConfig
 from recurra.metrics import TranslationMetrics
 from recurra.tasks.base import Preparation, Prepared
+from recurra.tasks.figures import figures_of
 from recurra.tasks.pair_coding import PairExample
 from recurra.tasks.pairs import PairConfig, PairTask
 
@@ -71,12 +72,8 @@ class Translation(PairTask):
         known = train[:_RETRIEVED_FROM]
         retrieval = Retrieval([e.source for e in known], [e.reference or "" for e in known])
         sources = [example.source for example in evaluated]
-        found = {}
-        for name, texts in (("copy-source", sources), ("retrieval", retrieval.predict(sources))):
-            metrics = self.scores()
-            metrics.update(list(texts), [example.reference or "" for example in evaluated])
-            found[name] = metrics.compute()
-        return found
+        answers = {"copy-source": sources, "retrieval": retrieval.predict(sources)}
+        return figures_of(answers, [example.reference or "" for example in evaluated], self.scores)
 
     @classmethod
     def _examine(cls, config: Any, rows: Sequence[TextPair]) -> dict[str, Any]:
