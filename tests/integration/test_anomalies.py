@@ -100,6 +100,10 @@ def test_reports_and_evaluations(name: str, trained: Callable[[str], Path], fold
     same = call("evaluate", run, "--data.test", folder / "bare.csv", windows, "--json")
     assert same.code == 0, same.err
     assert json.loads(same.out) == pytest.approx(json.loads(found.out))
+    swapped = folder / "swapped.json"
+    swapped.write_text('{"bare.csv": [["2024-01-02", "2024-01-01"]]}')
+    back = call("evaluate", run, "--data.test", folder / "bare.csv", f"data.series.windows={swapped}")
+    assert back.code == 2 and "swapped.json: bare.csv: the window from 2024-01-02" in back.err
     bare = call("evaluate", run, "--data.test", folder / "bare.csv", "--json")
     assert set(json.loads(bare.out)) == {"nats", "flagged"}
 
@@ -127,7 +131,8 @@ FAULTS = {
     "words": (text().replace("requests", "word").replace("100.", "x"), (), ("bad.csv:",)),
     "short": (text(6, labelled=False, head="time,requests"), ("task.leads=[1,16]",), ("bad.csv",)),
     "no anomalies": (text(200), ("task.threshold=labelled",), ("task.threshold=labelled", "--data.label_column")),
-    "no windows": (text(), ("data.series.windows=none.json",), ("none.json",)),
+    "no windows": (text(), ("data.series.windows=none.json",), ("recurra: none.json: no such file",)),
+    "no short window": (text(), ("task.scoring.short_windows=[0]",), ("`task.scoring.short_windows.0`",)),
     "infinite": (text().replace(",0\n", ",0\n2024-01-01,inf,0\n", 1), (), ("bad.csv:3",)),
 }
 

@@ -52,6 +52,10 @@ FAULTS: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     ),
     "no numbers": (file([f"{day},a,b" for day in DAYS[:31]]), (), ("no column of numbers",)),
     "empty": ("", (), ("bad.csv: the file is empty",)),
+    "a cell too many": (file(changed(5, f"{DAYS[5]},5,1,7")), (), ("bad.csv:7: 4 fields where 3 are wanted",)),
+    "cut short": (file([*JANUARY[:30], "2026-01-"]).rstrip(), (), ("bad.csv:32: 1 fields where 3 are wanted",)),
+    "too large": (file(changed(5, f"{DAYS[5]},1e300,1")), (), ("bad.csv:7: column 'y' is 1e+300, beyond 1e+100",)),
+    "no such day": (file(JANUARY), ("task.calendar.holidays=[2026-13-01]",), ("2026-13-01",)),
 }
 
 

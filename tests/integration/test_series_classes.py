@@ -164,6 +164,21 @@ def test_bad_files_end_with_a_message(fault: str, call: Any, tmp_path: Path) -> 
     assert not (tmp_path / "out").exists()
 
 
+def test_labels_are_no_values_of_a_series_to_predict(trained: Callable[[str], Path], call: Any, tmp_path: Path) -> None:
+    table = "label,v0,v1,v2\na,1,2,3\n"
+    (tmp_path / "train.csv").write_text(table + "b,3,2,1\na,1,2,4\nb,4,2,1\n" * 4)
+    run = tmp_path / "run"
+    done = call("train", "lstm-fcn", "--data.train", tmp_path / "train.csv", "--out", run, *QUIET, *SMALL)
+    assert done.code == 0, done.err
+    (tmp_path / "open.csv").write_text(table + ",3,2,1\n")
+    found = call("predict", run, tmp_path / "open.csv")
+    assert found.code == 0 and len(found.out.splitlines()) == 2, found.err
+    (tmp_path / "class.csv").write_text("class,v0,v1,v2\n7,1,2,3\n9,3,2,1\n")
+    assert call("predict", run, tmp_path / "class.csv").out == found.out
+    missing = call("evaluate", run, "--data.test", tmp_path / "class.csv")
+    assert missing.code == 2 and "no column 'label' (data.label_column)" in missing.err
+
+
 def test_bad_files_for_a_trained_model(trained: Callable[[str], Path], call: Any, folder: Path) -> None:
     run = trained("series-classifier")
     (folder / "one.ts").write_text("@univariate true\n@classLabel true\n@data\n1,2,3:a\n")

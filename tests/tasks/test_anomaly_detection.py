@@ -126,6 +126,14 @@ def test_training_sees_neither_held_out_steps_nor_known_anomalies(tmp_path: Path
     assert any("2 steps of the training part are known anomalies" in note for note in made.notes)
 
 
+def test_labels_of_a_file_to_evaluate_are_found_by_themselves(tmp_path: Path) -> None:
+    task = prepared(tmp_path, train=str(write(tmp_path, name="bare.csv"))).task
+    (example,) = task.read(str(write(tmp_path, labels=(30, 31))), DataConfig())
+    assert np.flatnonzero(example.labels).tolist() == [30, 31] and example.values.shape[1] == 2
+    (example,) = task.read(str(tmp_path / "bare.csv"), DataConfig())
+    assert example.labels is None
+
+
 def test_windows_cut_at_random_can_be_resumed(tmp_path: Path) -> None:
     made = prepared(tmp_path, {"overlap": 2}, train=str(write(tmp_path)))
     options = StreamOptions(batch_size=4, length=1, seed=3, shuffle=True)

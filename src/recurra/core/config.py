@@ -58,6 +58,8 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], Lines]:
     except yaml.YAMLError as error:
         line = getattr(getattr(error, "problem_mark", None), "line", 0) + 1
         raise ConfigError(f"{path}:{line}: not valid YAML: {getattr(error, 'problem', error)}.") from error
+    except ValueError as error:  # from what looks like a date or a number and is none, such as 2026-13-01
+        raise ConfigError(f"{path}: a value can't be read ({error}). Put dates and the like in quotes.") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{path}:1: a run file is a mapping of options; got {type(values).__name__}.")
     lines: Lines = {}
@@ -238,7 +240,7 @@ def _numbers(values: Any) -> Any:
 def _yaml_or_text(value: str) -> Any:
     try:
         parsed = yaml.safe_load(value)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError):  # the latter from what looks like a date, such as 2026-13-01
         return value
     # A lone `|` or `#` means nothing in YAML, and itself on a command line.
     nothing = parsed is None or parsed == ""

@@ -77,7 +77,7 @@ def calendar_features(stamps: np.ndarray, names: Sequence[str], holidays: np.nda
     if names and stamps.dtype.kind != "M":
         raise ConfigError(
             f"calendar features ({', '.join(names)}) need dates, and the data has none. Name the column of dates with "
-            "--data.series.stamp, or ask for no calendar features."
+            "--data.series.stamp, give a file where numbers came from stdin, or train with task.calendar.features=[]."
         )
     for name in names:
         if name == "holiday":

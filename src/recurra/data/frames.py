@@ -18,6 +18,8 @@ Column: TypeAlias = "Sequence[str] | np.ndarray"
 _NO_VALUE = {"", "na", "n/a", "nan", "nat", "null", "none", "-", "--", "?", "."}
 _DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+(e[-+]?\d+)?", re.IGNORECASE)
 _SAMPLE = 200
+LARGEST = 1e100
+"""Larger numbers are a slip, and their squares could not be summed."""
 
 
 @dataclass(slots=True)
@@ -64,9 +66,8 @@ class Table:
         if name.isdecimal() and int(name) < len(self.columns):
             return list(self.columns)[int(name)]
         hint = did_you_mean(name, self.columns) if self.named else " The columns are numbered from 0."
-        raise DataError(
-            f"{self.source}: no column {name!r} (data.series.{option}).{hint} Columns: {listed(self.columns)}."
-        )
+        where = "data" if option == "label_column" else "data.series"
+        raise DataError(f"{self.source}: no column {name!r} ({where}.{option}).{hint} Columns: {listed(self.columns)}.")
 
     def texts(self, name: str) -> Sequence[str]:
         """A column as texts without blanks around."""
@@ -102,10 +103,12 @@ class Table:
                 values = np.array(list(map(float, column)))
             except (ValueError, TypeError):
                 values = self._numbers_one_by_one(name, column)
-        infinite = np.flatnonzero(np.isinf(values))
+        infinite = np.flatnonzero(np.abs(values) > LARGEST)
         if len(infinite):
+            found = values[infinite[0]]
+            what = "infinite" if np.isinf(found) else f"{found:g}, beyond {LARGEST:g}"
             raise DataError(
-                f"{self.where(infinite[0])}: column {name!r} is infinite{and_more(len(infinite))}. Give a number, or "
+                f"{self.where(infinite[0])}: column {name!r} is {what}{and_more(len(infinite))}. Give a number, or "
                 "leave the cell empty where the value is not known."
             )
         return values

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from recurra.data.frames import LARGEST
+
 MEND = "Mend it, or pass --data.skip_bad_rows=true to skip and count such rows."
 _NESTED = re.compile(r"\]\s*,\s*\[")
 
@@ -80,11 +82,12 @@ def usable(values: np.ndarray, where: str) -> np.ndarray:
     if not len(known):
         raise RowFaultError(f"{where}: the series holds no value: all are missing. {MEND}")
     values = values[: known[-1] + 1]
-    infinite = np.argwhere(np.isinf(values))
+    infinite = np.argwhere(np.abs(values) > LARGEST)
     if len(infinite):
         step, channel = infinite[0]
         place = f"value {step + 1}" + (f" of dimension {channel + 1}" if values.shape[1] > 1 else "")
-        raise RowFaultError(f"{where}: {place} is infinite: a number or ? is wanted. {MEND}")
+        what = "infinite" if np.isinf(values[step, channel]) else f"{values[step, channel]:g}, beyond {LARGEST:g}"
+        raise RowFaultError(f"{where}: {place} is {what}: a number or ? is wanted. {MEND}")
     return values
 
 

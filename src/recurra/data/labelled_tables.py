@@ -26,6 +26,8 @@ from recurra.data.tables import Table, header_of, read_cells, read_table
 
 ID_NAMES = ("id", "series", "series_id", "unique_id", "case", "case_id", "sample", "sample_id", "instance", "subject")
 STAMP_NAMES = ("step", "time", "t", "timestamp", "ds", "date", "datetime", "stamp", "dim_time", "frame", "index")
+_SURELY_LABELS = ("label", "labels", "class", "category", "target", "标签", "类别")
+"""Of the usual names those that no dimension has."""
 Found: TypeAlias = Iterator["LabelledSeries | RowFaultError"]
 
 
@@ -56,13 +58,15 @@ def read_series_table(
     ids = None if name is None else table.texts(name)
     if "values" in table.columns:
         texts = table.texts("values")
-        found = _series(table, lambda row: parse_values(texts[row], table.where(row)), labels, ids)
+        found = _series(
+            table, lambda row: parse_values(texts[row], table.where(row)), labels, ids, want_label=want_label
+        )
         return replace(known, label=_joined(labels)), list(table.notes), found
     taken = {*labels, *([] if name is None else [name])}
     columns = _value_columns(table, options, [column for column in table.columns if column not in taken])
     matrix = np.stack([table.numbers(column) for column in columns], axis=1)
     notes = [*table.notes, _sentence(table, labels, f"{len(columns)} columns of values, one series a row")]
-    found = _series(table, lambda row: matrix[row][:, None], labels, ids)
+    found = _series(table, lambda row: matrix[row][:, None], labels, ids, want_label=want_label)
     return replace(known, label=_joined(labels)), notes, found
 
 
@@ -102,10 +106,11 @@ def _long(
     matrix = np.stack([table.numbers(column) for column in channels], axis=1)
     what = f"series from column {name!r}, values from {', '.join(channels)}"
     notes = [*table.notes, _sentence(table, labels, what if stamp is None else f"{what}, stamps from {stamp!r}")]
-    for label in labels:
+    for label in labels if want_label else ():
         _require_one_label(table, label, groups)
     firsts = [int(rows[0]) for rows in groups]
-    found = _series(table, lambda number: matrix[groups[number]], labels, [ids[row] for row in firsts], firsts)
+    own = [ids[row] for row in firsts]
+    found = _series(table, lambda number: matrix[groups[number]], labels, own, firsts, want_label=want_label)
     return SeriesColumns(_joined(labels), tuple(channels)), notes, found
 
 
@@ -115,6 +120,8 @@ def _series(
     labels: Sequence[str],
     ids: Sequence[str] | None,
     firsts: Sequence[int] | None = None,
+    *,
+    want_label: bool,
 ) -> Found:
     """The series whose values (T, C) are `values(0)`, `values(1)`, ...
 
@@ -127,7 +134,7 @@ def _series(
         given = [column[row] for column in cells]
         try:
             found = usable(values(number), where)
-            if not all(given):
+            if want_label and not all(given):
                 name = labels[given.index("")]
                 raise RowFaultError(f"{where}: label column {name!r} is empty. {MEND}")
         except RowFaultError as fault:
@@ -189,18 +196,17 @@ def _label_columns(
     asked = options.label_column if options.label_column is not None else known.label
     if asked is not None:
         if not want_label and options.label_column is None and str(asked) not in table.columns:
-            return []
+            return _usual_label(table, known, taken, _SURELY_LABELS)
         parts = [str(asked)] if str(asked) in table.columns else str(asked).split("+")
         return [table.find(part.strip(), "label_column") for part in parts]
     if not want_label:
-        return []
+        return _usual_label(table, known, taken, _SURELY_LABELS)
     free = [column for column in table.columns if column not in taken]
     if not table.named:
         return free[:1]
-    folded = {column.strip().lower(): column for column in reversed(free)}
-    usual = next((folded[name] for name in LABEL_NAMES if name in folded), None)
-    if usual is not None:
-        return [usual]
+    usual = _usual_label(table, known, taken, LABEL_NAMES)
+    if usual:
+        return usual
     texts = [column for column in free if not table.is_numeric(column)]
     if len(texts) == 1:
         return texts
@@ -208,6 +214,15 @@ def _label_columns(
         f"{table.source}: no column looks like a label (columns: {', '.join(list(table.columns)[:12])}, ...). Pass "
         "--data.label_column=NAME or a number from 0."
     )
+
+
+def _usual_label(table: Table, known: SeriesColumns, taken: Sequence[str], names: Sequence[str]) -> list[str]:
+    """The column that has a usual name of labels, if there is one."""
+    if not table.named:
+        return []
+    taken = [*taken, *known.channels]
+    folded = {column.strip().lower(): column for column in reversed(list(table.columns)) if column not in taken}
+    return [folded[name] for name in names if name in folded][:1]
 
 
 def _value_columns(table: Table, options: DataConfig, free: Sequence[str]) -> list[str]:

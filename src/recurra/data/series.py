@@ -17,6 +17,7 @@ from recurra.data.series_columns import ID_NAMES, SeriesColumns, choose_series_c
 from recurra.data.series_grid import settle
 from recurra.data.series_options import SeriesConfig
 from recurra.data.series_types import Series, SeriesSet, joined
+from recurra.data.stamp_texts import looks_like_stamps
 from recurra.data.stamps import Frequency
 from recurra.data.tables import header_of, kind_of, read_cells, read_table
 
@@ -209,7 +210,17 @@ def _is_ragged(file: Path, options: ReadOptions) -> bool:
     head = cells[1:50]
     table = Table({str(place): [cell for cell in row[1:] if cell.strip()] for place, row in enumerate(head)}, str(file))
     ids = [row[0] for row in head]
-    return len(head) > 1 and len(set(ids)) == len(ids) and all(map(table.is_numeric, table.columns))
+    if len(head) < 2 or len(set(ids)) < len(ids) or not all(map(table.is_numeric, table.columns)):
+        return False
+    # dates, or steps that are counted, are no ids: such rows are steps of one series, some of them damaged
+    return not looks_like_stamps(ids) and not _counts(ids)
+
+
+def _counts(ids: list[str]) -> bool:
+    """Whether these are n, n + 1, n + 2, ..."""
+    if not all(own.strip().isdecimal() for own in ids):
+        return False
+    return [int(own) for own in ids] == list(range(int(ids[0]), int(ids[0]) + len(ids)))
 
 
 def _join(drafts: list[Series]) -> list[Series]:

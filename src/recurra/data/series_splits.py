@@ -188,7 +188,8 @@ def _by_shares(
     if longest < horizon + 1:
         raise DataError(
             f"{train.source}: the horizon of {horizon} steps is longer than the history: the longest series has "
-            f"{longest} rows. Give longer series, or a shorter horizon."
+            f"{longest} rows. Give longer series, or a shorter horizon: task.horizon, or task.leads where "
+            "anomalies are sought."
         )
     if kept == len(lengths) and any(shares):
         raise DataError(

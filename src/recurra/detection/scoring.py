@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.lib.stride_tricks import sliding_window_view
-from pydantic import Field
+from pydantic import Field, PositiveInt
 
 from recurra.core.config import Config
 from recurra.core.errors import ShapeError
@@ -33,8 +33,12 @@ class ScoringConfig(Config):
     error: Literal["signed", "absolute", "surprise"] = Field(
         "absolute", description="value - forecast, its size, or -log of its predicted density"
     )
-    short_windows: list[int] = Field([1, 10], description="errors are averaged over so many steps, each by itself")
-    value_windows: list[int] = Field([], description="the same of the values themselves; the oddest of all counts")
+    short_windows: list[PositiveInt] = Field(
+        [1, 10], description="errors are averaged over so many steps, each by itself"
+    )
+    value_windows: list[PositiveInt] = Field(
+        [], description="the same of the values themselves; the oddest of all counts"
+    )
     long_window: int | None = Field(None, ge=2, description="steps that a short mean is held against; none: all before")
     warmup: int = Field(30, ge=1, description="steps before the first score above 0, where no history is known")
     rest: int = Field(

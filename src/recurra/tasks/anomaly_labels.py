@@ -26,8 +26,12 @@ def label_column(paths: str | list[str] | None, data: DataConfig) -> tuple[str |
     Args:
         paths: of the training.
         data: `label_column`, where it is named.
+    Raises:
+        DataError: the column that is named is not there.
     """
     if data.label_column is not None:
+        if paths is not None and not has_column(paths, str(data.label_column), data):
+            raise DataError(f"{paths}: no column {str(data.label_column)!r} (data.label_column).")
         return str(data.label_column), ""
     first = Path(paths[0] if isinstance(paths, list) and paths else str(paths)).expanduser()
     if not first.is_file() or data.series.layout == "rows":
@@ -121,8 +125,9 @@ def _without_last(series: Series) -> Series:
 
 
 def _read_windows(path: Path) -> Mapping[str, Sequence[Any]]:
+    text = "\n".join(read_lines(path))
     try:
-        found = json.loads("\n".join(read_lines(path)))
+        found = json.loads(text)
     except ValueError as error:
         raise DataError(f"{path}: no valid JSON ({error}).") from error
     pairs = [pair for windows in found.values() for pair in windows] if isinstance(found, dict) else [None]
@@ -152,5 +157,7 @@ def _inside(stamps: np.ndarray, windows: Sequence[Any], where: str) -> np.ndarra
                 raise DataError(f"{where}: {fault}") from None
         else:
             borders = np.array([first, last])
+        if borders[1] < borders[0]:
+            raise DataError(f"{where}: the window from {first} to {last} ends before it begins. Swap the two.")
         odd |= (stamps >= borders[0]) & (stamps <= borders[1])
     return odd

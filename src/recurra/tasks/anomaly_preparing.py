@@ -103,6 +103,8 @@ class AnomalyReader:
         label = self.fit.label if data.label_column is None else data.label_column
         if label is not None and data.label_column is None and not has_column(paths, str(label), data):
             label = None
+        if label is None:
+            label = label_column(paths, self.reading(data))[0]
         return self.asked([MarkedSeries(*pair) for pair in self._labelled(paths, data, label)])
 
     def items(self, paths: str | list[str], data: DataConfig) -> Iterator[Series | MarkedSeries]:
