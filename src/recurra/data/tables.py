@@ -11,7 +11,7 @@ from recurra.core.errors import DataError
 from recurra.data.frames import Column, Table, and_more, listed, read_parquet
 from recurra.data.readers.decoding import read_chunks, require_file
 from recurra.data.readers.delimited import cut_rows, guess_delimiter
-from recurra.data.readers.header import guess_header
+from recurra.data.readers.header import guess_header, is_number
 from recurra.data.readers.jsonl import read_jsonl
 from recurra.data.readers.options import ReadOptions
 from recurra.data.readers.rows import BadRow, Row
@@ -158,19 +158,11 @@ def _delimiter(path: Path, options: ReadOptions, sample: Sequence[str]) -> str:
     if kind_of(path, options) == "tsv":
         return "\t"
     if not any(mark in line for line in sample for mark in ",;\t") and all(
-        len(line.split()) == len(sample[0].split()) > 1 and _is_number(line.split()[-1]) for line in sample[1:]
+        len(line.split()) == len(sample[0].split()) > 1 and is_number(line.split()[-1]) for line in sample[1:]
     ):
         # a stamp alone, "2016-07-01 00:00", has a blank as well, but ends in no number
         return " "
     return guess_delimiter(sample[:10])
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _of_width(

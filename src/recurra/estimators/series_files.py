@@ -12,6 +12,7 @@ import numpy as np
 from recurra.core.config import parse
 from recurra.core.errors import DataError
 from recurra.data import SeriesConfig, SeriesSet, series_from_frame
+from recurra.data.readers.delimited import csv_cell
 
 SERIES = "data.series."
 _ID, _STAMP = "unique_id", "ds"
@@ -58,7 +59,7 @@ def series_csv(series: SeriesSet) -> tuple[str, dict[str, Any]]:
     names = [name for columns in groups.values() for name in columns]
     head = [*([] if alone else [id_column]), *([stamp_column] if stamped else []), *names]
     text = io.StringIO()
-    text.write(",".join(map(_quoted, head)) + "\n")
+    text.write(",".join(map(csv_cell, head)) + "\n")
     for one in series.series:
         total = max(len(one), len(one.known))
         stamps = one.stamps
@@ -68,7 +69,7 @@ def series_csv(series: SeriesSet) -> tuple[str, dict[str, Any]]:
             total = len(one)
         blocks = [_cells(part, total) for part in (one.values, one.past, one.known[:total])]
         static = [repr(value) for value in one.static.tolist()]
-        own = [] if alone else [_quoted(one.name)]
+        own = [] if alone else [csv_cell(one.name)]
         dates = [[str(stamp)] for stamp in stamps.astype("datetime64[s]")] if stamped else [[]] * total
         for step in range(total):
             cells = (cell for block in blocks for cell in block[step])
@@ -94,7 +95,3 @@ def _unused(name: str, groups: dict[str, list[str]]) -> str:
     while any(name in columns for columns in groups.values()):
         name += "_"
     return name
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"' if any(mark in name for mark in ',"\n') else name

@@ -21,6 +21,7 @@ from recurra.core.config import Config
 from recurra.core.outputs import Forecast
 from recurra.core.sequences import Sequences
 from recurra.data import DataConfig, Series, Splits
+from recurra.data.readers.delimited import csv_cell
 from recurra.losses import LIKELIHOODS, Likelihood
 from recurra.metrics import AnomalyMetrics
 from recurra.tasks.anomaly_batches import AnomalyBatch, AnomalyExample, SeriesCuts, WholeSeries
@@ -286,5 +287,4 @@ def _cell(value: Any) -> str:
     """A CSV cell: numbers in six significant places, nothing for None, names in quotes where they need them."""
     if isinstance(value, float):
         return f"{value:.6g}"
-    text = "" if value is None else str(value)
-    return '"' + text.replace('"', '""') + '"' if any(mark in text for mark in ',"\n') else text
+    return "" if value is None else csv_cell(str(value))

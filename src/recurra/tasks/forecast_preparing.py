@@ -75,8 +75,7 @@ def prepare(
         longest = int(ends[:, 0].max())
         raise DataError(
             f"{whole.source}: no window of {config.horizon} steps ahead fits into the training part: its longest "
-            "series "
-            f"has {longest} steps. Give longer series, a shorter task.horizon, or less to data.valid_fraction."
+            f"series has {longest} steps. Give longer series, a shorter task.horizon, or less to data.valid_fraction."
         )
     return fit, Splits(*parts), (*splits.notes, *_notes(config, fit, parts))
 

@@ -45,16 +45,14 @@ class ForecastReader:
             if shortest > 2:
                 raise DataError(
                     f"{series.source}: has steps of {series.frequency}, and the model was trained on {fit.frequency}. "
-                    "Give "
-                    f"series of {fit.frequency}, or bring them to it with data.series.frequency={fit.frequency}."
+                    f"Give series of {fit.frequency}, or bring them to it with data.series.frequency={fit.frequency}."
                 )
         for kind in ("past", "known", "static"):
             given, wanted = getattr(series, kind), getattr(fit, kind)
             if len(given) != len(wanted):
                 raise DataError(
-                    f"{series.source}: the model was trained with {kind} covariates {', '.join(wanted) or 'none'}, "
-                    "and here "
-                    f"are {', '.join(given) or 'none'}. Name the same columns in data.series.{kind}."
+                    f"{series.source}: the model was trained with {kind} covariates {', '.join(wanted) or 'none'}, and "
+                    f"here are {', '.join(given) or 'none'}. Name the same columns in data.series.{kind}."
                 )
         return channels_of(series, self._joint, fit.alone and len(series.series) == 1)
 
@@ -108,12 +106,9 @@ class ForecastReader:
             one, first = rows[0], int(firsts[0])
             raise DataError(
                 f"{series.source}: no origin is left for a backtest: {horizon} steps must follow each, and training "
-                "and "
-                f"validation looked at series {one.name!r} up to {self._end(one, first)}, which leaves "
-                f"{len(one) - first}. Give "
-                "newer rows, ask for a shorter --horizon, or train with data.test_fraction above 0, which keeps the "
-                "end "
-                "unseen."
+                f"and validation looked at series {one.name!r} up to {self._end(one, first)}, which leaves "
+                f"{len(one) - first}. Give newer rows, ask for a shorter --horizon, or train with data.test_fraction "
+                "above 0, which keeps the end unseen."
             )
         return self._split(rows, places, horizon)
 
@@ -142,8 +137,7 @@ class ForecastReader:
             if came.shape != (horizon, one.values.shape[1]):
                 raise DataError(
                     f"target {number} has shape {np.shape(target)}: ({horizon}, {one.values.shape[1]}) is wanted, the "
-                    "steps "
-                    f"that follow series {one.name!r}."
+                    f"steps that follow series {one.name!r}."
                 )
             places.append([number, len(one)])
             rows.append(
@@ -181,10 +175,8 @@ class ForecastReader:
         if end.isdigit() == dated:
             raise DataError(
                 f"series {series.name!r} has {'dates' if dated else 'no dates'} here, and had "
-                f"{'none' if dated else 'some'} "
-                f"in training, which went up to {end}: it can't be told what the model has seen. Name the column of "
-                "dates "
-                "with data.series.stamp, or leave it out, as in training."
+                f"{'none' if dated else 'some'} in training, which went up to {end}: it can't be told what the model "
+                "has seen. Name the column of dates with data.series.stamp, or leave it out, as in training."
             )
         return int(np.searchsorted(series.stamps, _stamp(end, series.stamps), side="right"))
 
@@ -193,11 +185,9 @@ class ForecastReader:
         if origin < first:
             stamp = stamp_texts(series.stamps[origin : origin + 1])[0]
             raise DataError(
-                f"{source}: training and validation looked at series {series.name!r} up to "
-                f"{self._end(series, first)}, so that a "
-                f"forecast from {stamp} on would be judged by what the model has seen. Give rows that go on for at "
-                "least the "
-                "horizon after that."
+                f"{source}: training and validation looked at series {series.name!r} up to {self._end(series, first)}, "
+                f"so that a forecast from {stamp} on would be judged by what the model has seen. Give rows that go on "
+                "for at least the horizon after that."
             )
 
     def _end(self, series: Series, first: int) -> str:
@@ -209,8 +199,7 @@ class ForecastReader:
         if series.values.shape[1] != size:
             raise DataError(
                 f"series {series.name!r} has {series.values.shape[1]} columns, and this model forecasts {size} at a "
-                "time. "
-                "Take the items as model.items(FILE) gives them."
+                "time. Take the items as model.items(FILE) gives them."
             )
         if not len(series):
             raise DataError(f"series {series.name!r} is empty: a forecast needs one value at least.")

@@ -62,8 +62,7 @@ def copying(predictions: Sequence[ForecastResult], references: Sequence[Forecast
         if away > 0 and near < _SAME * away and error > (1 - _LITTLE) * away:
             said.append(
                 f"This model copies {what}: its forecasts differ from it by {near / away:.0%} of what the truth does, "
-                "and "
-                f"their error is {error / away:.0%} of that of the copy."
+                f"and their error is {error / away:.0%} of that of the copy."
             )
     return said
 

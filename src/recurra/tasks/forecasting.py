@@ -24,6 +24,7 @@ from recurra.core.config import Config
 from recurra.core.errors import ConfigError
 from recurra.core.outputs import Forecast
 from recurra.data import DataConfig, Series, read_series
+from recurra.data.readers.delimited import csv_cell
 from recurra.losses.masking import at_least_float32
 from recurra.metrics import ForecastMetrics
 from recurra.metrics.forecasts import ends
@@ -156,8 +157,8 @@ class Forecasting(SeriesItems):
         if levels and not self.has_intervals:
             raise ConfigError(
                 "this model forecasts points and was not compared with a validation part, so that it knows no "
-                "intervals. "
-                "Train it with task.likelihood=quantile, normal or student-t, or with data.valid_fraction above 0."
+                "intervals. Train it with task.likelihood=quantile, normal or student-t, or with data.valid_fraction "
+                "above 0."
             )
         other = copy(self)
         other.horizon = self.horizon if horizon is None else horizon
@@ -281,8 +282,7 @@ class Forecasting(SeriesItems):
         return (
             f"It forecasts {self.config.horizon} steps ahead from up to {self.config.context_length} steps of history "
             "(a model that carries its state reads all of it). The figures above hold for series like those of the "
-            "named "
-            "files, from the time after them."
+            "named files, from the time after them."
         )
 
     def report(self, predictions: list[ForecastResult], references: list[ForecastTruth]) -> dict[str, Any]:
@@ -371,5 +371,4 @@ def _cell(value: Any) -> str:
     if isinstance(value, float):
         places = 5 - math.floor(math.log10(abs(value))) if value and math.isfinite(value) else 0
         return f"{value:.{min(max(places, 0), 12)}f}"
-    text = str(value)
-    return '"' + text.replace('"', '""') + '"' if any(mark in text for mark in ',"\n') else text
+    return csv_cell(str(value))

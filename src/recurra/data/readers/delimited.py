@@ -159,6 +159,11 @@ def cut_rows(path: Path, lines: Iterator[str], delimiter: str, quoted: bool) -> 
         yield _Cells(cells, number)
 
 
+def csv_cell(text: str) -> str:
+    """A cell as it is written: in quotes where it would not be read as one cell without them."""
+    return '"' + text.replace('"', '""') + '"' if any(mark in text for mark in ',"\n') else text
+
+
 def _cut_quoted(line: str, delimiter: str, next_line: Callable[[], str | None]) -> list[str]:
     """Cut a row that holds quotes into cells; a quoted cell may go on over line ends."""
     cells: list[str] = []

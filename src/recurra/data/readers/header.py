@@ -19,7 +19,7 @@ def guess_header(rows: Sequence[Sequence[str]]) -> tuple[bool, str]:
     names = [name.strip().lower() for name in first]
     if not all(names[1:]) or not any(names) or len(set(names)) < len(names):
         return False, "the first row's cells are no distinct names"
-    if any(_is_number(name) for name in names):
+    if any(is_number(name) for name in names):
         return False, "the first row holds a number"
     if any(len(name) > _LONGEST_NAME for name in names):
         return False, "the first row has a cell too long for a name"
@@ -31,14 +31,15 @@ def guess_header(rows: Sequence[Sequence[str]]) -> tuple[bool, str]:
         return True, f"{known[0]!r} is a usual column name"
     for column, name in enumerate(names):
         values = [row[column].strip() for row in later if column < len(row)]
-        if name and len(values) > 1 and all(_is_number(value) for value in values):
+        if name and len(values) > 1 and all(is_number(value) for value in values):
             return True, f"column {column} holds numbers below it"
         if len(values) >= 20 and len(set(values)) * 5 <= len(values):
             return True, f"column {column} holds {len(set(values))} values over and over, and {first[column]!r} never"
     return False, "nothing sets the first row apart"
 
 
-def _is_number(text: str) -> bool:
+def is_number(text: str) -> bool:
+    """Whether a cell holds a number."""
     try:
         float(text)
     except ValueError:
