@@ -6,6 +6,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -140,6 +141,18 @@ class Forks:
                 for environment, stop in zip(ranks, stops, strict=True)
             ]
         )
+
+    def killed_and_resumed(self, *arguments: str | Path, update: int, folder: Path) -> tuple[bytes, bytes]:
+        """Weights of a training that ran through, and of one that was killed after an update and resumed."""
+        whole, killed = folder / "whole", folder / "killed"
+        done = self.run(*arguments, "--out", whole)
+        assert done.code == 0, done.err
+        stopped = self.run(*arguments, "--out", killed, stop=("update", update, "after", "SIGKILL"))
+        assert stopped.code == -signal.SIGKILL, stopped
+        done = self.run(*arguments, "--out", killed, "--resume")
+        assert done.code == 0, done.err
+        first, second = ((run / "model" / "model.safetensors").read_bytes() for run in (whole, killed))
+        return first, second
 
     def _run(self, children: list[dict[str, Any]]) -> list[Result]:
         for child in children:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import json
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ import numpy as np
 import pytest
 
 import recurra
+from recurra.cli import using
 from recurra.runs.config import MODELS_OF_TASK
 
 SMALL = ("--quiet", "training.tensorboard=never", "training.epochs=1", "training.batch_size=32", "model.hidden_size=4")
@@ -113,6 +112,22 @@ def test_reports_and_evaluations(kind: str, trained: Callable[[str], Path], fold
     assert tag in json.loads(found.out)
     tested = call("evaluate", run, "--data.test", folder / "later.csv", "--backtest", "--stride", "5", "--json")
     assert tested.code == 0 and json.loads(tested.out)["coverage_80"] >= 0, tested.err
+    lone = call("evaluate", run, "--data.test", folder / "later.csv", "--stride", "5")
+    assert lone.code == 2 and "--stride 5" in lone.err and "add --backtest" in lone.err
+
+
+def test_pictures_overwrite_nothing_and_are_not_too_many(
+    trained: Callable[[str], Path], folder: Path, call: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = trained("forecaster")
+    (tmp_path / "p-2.png").write_text("mine")
+    found = call("predict", run, folder / "a.csv", "--plot", tmp_path / "p.png")
+    assert found.code == 2 and found.out == "" and "p-2.png is there already" in found.err and "--plot" in found.err
+    assert (tmp_path / "p-2.png").read_text() == "mine"
+    monkeypatch.setattr(using, "_MOST_PICTURES", 1)
+    few = call("predict", run, folder / "a.csv", "--plot", tmp_path / "q.png")
+    assert few.code == 0 and "the first 1 of 2 predictions were drawn" in few.err
+    assert [path.name for path in tmp_path.glob("q*")] == ["q.png"]
 
 
 def test_what_was_trained_on_is_no_test(trained: Callable[[str], Path], call: Any, tmp_path: Path) -> None:
@@ -183,17 +198,8 @@ def test_killed_and_resumed_is_the_same(kind: str, folder: Path, forks: Any, tmp
     small = tuple(option for option in SMALL if "epochs" not in option)
     options = [option for option in RECIPES[kind] if "samples" not in option]
     given = ("train", *options, *TASK, "--data.train", folder / "a.csv", *small, *often)
-    whole = forks.run(*given, "--out", tmp_path / "whole")
-    assert whole.code == 0, whole.err
-    killed = forks.run(*given, "--out", tmp_path / "killed", stop=("update", 4, "after", "SIGKILL"))
-    assert killed.code == -signal.SIGKILL, killed
-    done = forks.run(*given, "--out", tmp_path / "killed", "--resume")
-    assert done.code == 0, done.err
-    first, second = (
-        hashlib.sha256((tmp_path / name / "model" / "model.safetensors").read_bytes()).hexdigest()
-        for name in ("whole", "killed")
-    )
-    assert first == second
+    whole, resumed = forks.killed_and_resumed(*given, update=4, folder=tmp_path)
+    assert whole == resumed
 
 
 def test_going_on_with_newer_rows(trained: Callable[[str], Path], folder: Path, call: Any, tmp_path: Path) -> None:

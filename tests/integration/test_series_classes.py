@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -130,15 +128,7 @@ def test_going_on_with_other_data(recipe: str, trained: Callable[[str], Path], c
 def test_killed_and_resumed_is_the_same(recipe: str, folder: Path, forks: Any, tmp_path: Path) -> None:
     often = ("training.checkpoint_seconds=0.000001", "training.tensorboard=never", "training.epochs=2", "--quiet")
     given = ("train", recipe, *RECIPES[recipe], "--data.train", folder / data_of(recipe), *often)
-    assert forks.run(*given, "--out", tmp_path / "whole").code == 0
-    killed = forks.run(*given, "--out", tmp_path / "killed", stop=("update", 4, "after", "SIGKILL"))
-    assert killed.code == -signal.SIGKILL, killed
-    done = forks.run(*given, "--out", tmp_path / "killed", "--resume")
-    assert done.code == 0, done.err
-    whole, resumed = (
-        hashlib.sha256((tmp_path / name / "model" / "model.safetensors").read_bytes()).hexdigest()
-        for name in ("whole", "killed")
-    )
+    whole, resumed = forks.killed_and_resumed(*given, update=4, folder=tmp_path)
     assert whole == resumed
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -186,16 +184,7 @@ def test_killed_and_resumed_is_the_same(
     data = job.data.replace("a.", f"{jobs / task}/a.")
     often = ("training.checkpoint_seconds=0.000001", "training.tensorboard=never", "training.epochs=2")
     given = ("train", *job.train, "--data.train", data, "training.batch_size=4", *often)
-    assert forks.run(*given, "--out", tmp_path / "whole").code == 0
-    stop = ("update", 3, "after", "SIGKILL")
-    killed = forks.run(*given, "--out", tmp_path / "killed", stop=stop)
-    assert killed.code == -signal.SIGKILL, killed
-    done = forks.run(*given, "--out", tmp_path / "killed", "--resume")
-    assert done.code == 0, done.err
-    whole, resumed = (
-        hashlib.sha256((tmp_path / name / "model" / "model.safetensors").read_bytes()).hexdigest()
-        for name in ("whole", "killed")
-    )
+    whole, resumed = forks.killed_and_resumed(*given, update=3, folder=tmp_path)
     assert whole == resumed
 
 

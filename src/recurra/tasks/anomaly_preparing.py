@@ -24,6 +24,7 @@ from recurra.tasks.anomaly_batches import AnomalyExample
 from recurra.tasks.anomaly_fit import AnomalyFit, fit_covariates, fit_scales, require_alike
 from recurra.tasks.anomaly_labels import has_column, label_column, split_labels, with_label_column
 from recurra.tasks.anomaly_options import AnomalyDetectionConfig
+from recurra.tasks.series_items import read_as_before
 
 Labels = np.ndarray | None
 
@@ -95,8 +96,7 @@ class AnomalyReader:
 
     def reading(self, data: DataConfig) -> DataConfig:
         """`data`, whose options of series are those of the training where it says nothing."""
-        own = data.series.model_dump(exclude_unset=True)
-        return data.model_copy(update={"series": SeriesConfig(**{**self.fit.reading, **own})})
+        return read_as_before(data, self.fit.reading)
 
     def read(self, paths: str | list[str], data: DataConfig) -> list[AnomalyExample]:
         """Series of files with what is known of their anomalies."""

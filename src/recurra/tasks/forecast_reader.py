@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from recurra.core.errors import DataError
-from recurra.data import DataConfig, Series, SeriesConfig, SeriesSet, window_origins
+from recurra.data import DataConfig, Series, SeriesSet, window_origins
 from recurra.tasks.forecast_fit import ForecastFit, channels_of, fit_scale
 from recurra.tasks.forecast_options import ForecastingConfig
 from recurra.tasks.forecast_results import stamp_texts
 from recurra.tasks.forecast_windows import ForecastRow, ForecastSplit
+from recurra.tasks.series_items import read_as_before
 
 
 class ForecastReader:
@@ -30,8 +31,7 @@ class ForecastReader:
 
     def reading(self, data: DataConfig) -> DataConfig:
         """`data`, whose options of series are those of the training where it says nothing."""
-        own = data.series.model_dump(exclude_unset=True)
-        return data.model_copy(update={"series": SeriesConfig(**{**self.fit.reading, "split": None, **own})})
+        return read_as_before(data, self.fit.reading)
 
     def channels(self, series: SeriesSet) -> list[Series]:
         """The rows that are forecast.

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from recurra.core.errors import DataError
-from recurra.data import DataConfig
+from recurra.data import DataConfig, SeriesConfig
 from recurra.data.series import Series, read_series
 from recurra.tasks.base import PlainItems
 
@@ -52,3 +52,9 @@ class SeriesItems(PlainItems):
     def limits(self) -> str:
         """That the series must be alike."""
         return "The figures above hold for series like those of the named files, from the time after them."
+
+
+def read_as_before(data: DataConfig, reading: dict[str, Any]) -> DataConfig:
+    """`data`, whose options of series are those of the training where it says nothing."""
+    own = data.series.model_dump(exclude_unset=True)
+    return data.model_copy(update={"series": SeriesConfig(**{**reading, **own})})
