@@ -95,7 +95,7 @@ def evaluate(
     *overrides: str,
     data: Annotated[str, Parameter(name="--data.test", group=DATA, help="file to evaluate on")],
     backtest: Annotated[bool, Parameter(negative="", help="forecasts from every origin after the training")] = False,
-    stride: Annotated[int, Parameter(help="with --backtest: steps from one origin to the next")] = 1,
+    stride: Annotated[int | None, Parameter(help="with --backtest: steps from one origin to the next; else 1")] = None,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
     """Measure a saved model on a file.
@@ -105,12 +105,12 @@ def evaluate(
         overrides: how to read the file, e.g. data.text_column=review data.encoding=gb18030.
         data: file to evaluate on.
         backtest: forecast from one origin after another, all of them after the time of training.
-        stride: with --backtest, how many steps lie between two origins.
+        stride: with --backtest, how many steps lie between two origins; 1 unless named.
         json: print JSON.
     """
     from recurra.cli.using import run_evaluate
 
-    run_evaluate(model, data, overrides, json, stride if backtest else None)
+    run_evaluate(model, data, overrides, json, backtest, stride)
 
 
 @app.command

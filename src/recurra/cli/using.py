@@ -21,13 +21,22 @@ from recurra.training.evaluation import defined
 
 _CHUNK = 1024
 """Texts that are predicted together; memory stays flat on files of any length."""
+_MOST_PICTURES = 20
+"""Nobody looks through more."""
 
 
-def run_evaluate(model: str, data: str, overrides: Sequence[str], as_json: bool, stride: int | None) -> None:
-    """Print the metrics of a file; with a stride, of forecasts from one origin after another."""
+def run_evaluate(
+    model: str, data: str, overrides: Sequence[str], as_json: bool, backtest: bool, stride: int | None
+) -> None:
+    """Print the metrics of a file; with `backtest`, of forecasts from one origin after another."""
     options = _data_config(overrides).model_dump(exclude_unset=True)
+    if stride is not None and not backtest:
+        raise ConfigError(f"--stride {stride} says how far the origins of a backtest lie apart: add --backtest.")
     saved, paths = load(model), paths_of(data)
-    found = saved.evaluate(paths, **options) if stride is None else saved.backtest(paths, stride, **options)
+    if backtest:
+        found = saved.backtest(paths, 1 if stride is None else stride, **options)
+    else:
+        found = saved.evaluate(paths, **options)
     metrics = defined(found)
     if as_json:
         print(json.dumps(metrics, ensure_ascii=False))
@@ -51,7 +60,7 @@ def run_predict(
         overrides, file = (file, *overrides), None
     data = _data_config(overrides)
     if out is not None:
-        _require_new(Path(out))
+        _require_new(Path(out), "--out")
     if wishes.paths is not None and not as_json:
         raise ConfigError("--paths: lines have no room for paths; add --json.")
     draw = None if plot is None else _Plotter(Path(plot))
@@ -69,29 +78,40 @@ def run_predict(
 
 
 class _Plotter:
-    """Draws the first prediction into `path`, the next one into the same name with -2, -3, ..."""
+    """Draws the first prediction into `path`, the next ones into the same name with -2, -3, ... -20."""
 
     def __init__(self, path: Path) -> None:
-        _require_new(path)
+        _require_new(path, "--plot")
         pictures.require_drawing(path)
         self._path, self._number, self._drawn = path, 0, 0
 
     def draw(self, picture: Picture | None) -> None:
         """Draw the next one; None, as for an empty line, leaves its number out."""
         self._number += 1
-        if picture is not None:
+        if picture is not None and self._number <= _MOST_PICTURES:
             self._drawn += 1
             name = f"{self._path.stem}-{self._number}"
-            pictures.draw(picture, self._path if self._number == 1 else self._path.with_stem(name))
+            path = self._path if self._number == 1 else self._path.with_stem(name)
+            _require_new(path, "--plot")
+            pictures.draw(picture, path)
 
-    def require_drawn(self) -> None:
-        """Check that there was something to draw.
+    def finish(self) -> None:
+        """Check that there was something to draw, and say how much was left out.
 
         Raises:
             ConfigError: no prediction had a picture.
         """
         if self._number and not self._drawn:
-            raise ConfigError("--plot: there is nothing to draw: the model has no attention, or what it said is empty.")
+            raise ConfigError(
+                "--plot: there is nothing to draw: what this model predicts has no picture (texts have one where the "
+                "model has attention), or what it said is empty."
+            )
+        if self._number > _MOST_PICTURES:
+            print(
+                f"recurra: the first {_MOST_PICTURES} of {self._number:,} predictions were drawn; for others, predict "
+                "from a file that holds them alone.",
+                file=sys.stderr,
+            )
 
 
 def run_generate(model: str, prompt: str, samples: int, seed: int | None, options: dict[str, Any]) -> None:
@@ -139,14 +159,14 @@ def _data_config(overrides: Sequence[str]) -> DataConfig:
     return parse(DataConfig, apply_overrides({}, {key.removeprefix("data."): value for key, value in given.items()}))
 
 
-def _require_new(path: Path) -> None:
+def _require_new(path: Path, option: str) -> None:
     """Check that a file of results can be written without overwriting one.
 
     Raises:
         OutputError: something is there, or nothing can be written there.
     """
     if path.exists():
-        raise OutputError(f"{path} is there already, and nothing is overwritten. Choose another --out.")
+        raise OutputError(f"{path} is there already, and nothing is overwritten. Choose another {option}.")
     require_writable(path.parent)
 
 
@@ -193,4 +213,4 @@ def _predicted(
                 plot.draw(saved.task.picture(item, prediction))
         yield lines
     if plot is not None:
-        plot.require_drawn()
+        plot.finish()
