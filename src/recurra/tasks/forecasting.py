@@ -12,12 +12,10 @@ import math
 from collections.abc import Iterator, Mapping
 from copy import copy
 from dataclasses import replace
-from functools import cache
-from typing import Any, ClassVar, Literal, NamedTuple, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from recurra.core.batch import Batch, InputKind, LossSum, ModelOutput, Resolution, TaskSpec, WindowSpec
 from recurra.core.config import Config
@@ -25,9 +23,7 @@ from recurra.core.errors import ConfigError
 from recurra.core.outputs import Forecast
 from recurra.data import DataConfig, Series, read_series
 from recurra.data.readers.delimited import csv_cell
-from recurra.losses.masking import at_least_float32
 from recurra.metrics import ForecastMetrics
-from recurra.metrics.forecasts import ends
 from recurra.tasks.base import Preparation, Prepared, StreamOptions
 from recurra.tasks.forecast_fit import ForecastFit
 from recurra.tasks.forecast_options import ForecastingConfig
@@ -37,12 +33,12 @@ from recurra.tasks.forecast_reader import ForecastReader
 from recurra.tasks.forecast_report import baselines, report
 from recurra.tasks.forecast_residuals import fit_recalibration, fit_residuals
 from recurra.tasks.forecast_results import ForecastResult, ForecastTruth, picture_of
+from recurra.tasks.forecast_tables import ForecastTable, as_float, first_steps, in_units, wanted_probabilities
 from recurra.tasks.forecast_windows import ForecastBatch, ForecastRow, ForecastSplit, ForecastStream
 from recurra.tasks.live_forecast import LiveForecast
 from recurra.tasks.pictures import ForecastPicture
 from recurra.tasks.series_items import SeriesItems
 
-_DECILES = tuple(place / 10 for place in range(1, 10))
 _QUICK_PATHS = 20
 _MOST_WITH_PATHS = 2_000
 """Origins; of more, the quantiles of the paths are kept, and the paths are not."""
@@ -174,7 +170,7 @@ class Forecasting(SeriesItems):
     # ---- batch, loss, prediction ----
     def loss(self, prediction: Forecast, batch: Batch) -> LossSum:
         """The likelihood's loss of the targets that are known."""
-        forecast = _as_float(prediction)
+        forecast = as_float(prediction)
         known = ~batch.targets.isnan()
         targets = batch.targets.float().masked_fill(~known, 0)
         if self.config.normalised_loss:
@@ -206,7 +202,7 @@ class Forecasting(SeriesItems):
         assert isinstance(batch, ForecastBatch), "a batch of forecasting comes from its stream"
         split = batch.whole
         owners = [split.rows[row] for row in batch.rows.tolist()]
-        table = self._table(_as_float(prediction), owners, split.horizon, detailed=not split.asked)
+        table = self._table(prediction, owners, split.horizon, detailed=not split.asked)
         if len(split) > _MOST_WITH_PATHS:
             table = table._replace(samples=None)
         return [
@@ -216,13 +212,11 @@ class Forecasting(SeriesItems):
 
     def results(self, prediction: Forecast, row: ForecastRow, stamps: np.ndarray) -> ForecastResult:
         """The forecast of one row (B = 1), in the units of the file."""
-        return self._result(
-            self._table(_as_float(prediction), [row], len(stamps), detailed=False), 0, row.series, stamps
-        )
+        return self._result(self._table(prediction, [row], len(stamps), detailed=False), 0, row.series, stamps)
 
     def probabilities(self, *, detailed: bool) -> tuple[float, ...]:
         """Levels of the quantiles: the ends of the intervals and the median, and the deciles for evaluation."""
-        return _probabilities(self.levels, detailed)
+        return wanted_probabilities(self.levels, detailed)
 
     def references(self, batch: Batch) -> list[ForecastTruth]:
         """What came."""
@@ -293,37 +287,12 @@ class Forecasting(SeriesItems):
         """Cheap forecasts from the same origins."""
         return baselines(train, evaluated)
 
-    def _cut(self, forecast: Forecast, horizon: int) -> Forecast:
-        """The first steps of a forecast that looks further than is asked for."""
-        given = forecast.samples.shape[2] if forecast.samples is not None else forecast.parameters.shape[1]
-        if given < horizon:
-            raise ConfigError(
-                f"{horizon} steps ahead are asked for, and this model gives all its {given} at once. Train it with "
-                f"task.horizon={horizon}, or take one that goes on step by step (model=forecast-decoder or "
-                "autoregressive-forecaster)."
-            )
-        if forecast.samples is not None or given == horizon:
-            return forecast
-        shift, scale = (part[:, :horizon] for part in (forecast.shift, forecast.scale))
-        return Forecast(forecast.parameters[:, :horizon], shift, scale)
+    def _table(self, prediction: Forecast, rows: list[ForecastRow], horizon: int, *, detailed: bool) -> ForecastTable:
+        forecast = first_steps(as_float(prediction), horizon)
+        scales = [row.scale for row in rows]
+        return in_units(self.likelihood, self.fit, forecast, scales, self.probabilities(detailed=detailed))
 
-    def _table(self, forecast: Forecast, rows: list[ForecastRow], horizon: int, *, detailed: bool) -> _Table:
-        """Means (B, H, C), quantiles (B, H, C, Q) and paths (B, N, H, C) in the units of the file."""
-        forecast = self._cut(forecast, horizon)
-        shift, scale, spread = (np.stack(parts)[:, None] for parts in zip(*(row.scale for row in rows), strict=True))
-        mean = _numpy(self.likelihood.mean(forecast)) * scale + shift
-        probabilities = self.probabilities(detailed=detailed)
-        quantiles = samples = None
-        if self.likelihood.is_distribution:
-            levels = torch.tensor(self.fit.asked(probabilities), device=forecast.shift.device)
-            quantiles = _numpy(self.likelihood.quantile(forecast, levels)) * scale[..., None] + shift[..., None]
-        elif (errors := self.fit.errors(horizon, probabilities)) is not None:
-            quantiles = mean[..., None] + spread[..., None] * errors
-        if forecast.samples is not None and self.likelihood.is_distribution:
-            samples = _numpy(forecast.samples) * scale[:, None] + shift[:, None]
-        return _Table(mean, quantiles, samples, probabilities)
-
-    def _result(self, table: _Table, place: int, series: Series, stamps: np.ndarray) -> ForecastResult:
+    def _result(self, table: ForecastTable, place: int, series: Series, stamps: np.ndarray) -> ForecastResult:
         return ForecastResult(
             mean=table.mean[place],
             quantiles=None if table.quantiles is None else table.quantiles[place],
@@ -338,32 +307,6 @@ class Forecasting(SeriesItems):
         if not split.asked:
             return series.stamps[origin : origin + split.horizon]
         return self.fit.continued(series.stamps[:origin], split.horizon)
-
-
-@cache
-def _probabilities(levels: tuple[float, ...], detailed: bool) -> tuple[float, ...]:
-    wanted = {0.5, *(end for level in levels for end in ends(level)), *(_DECILES if detailed else ())}
-    return tuple(sorted({round(level, 9) for level in wanted}))
-
-
-class _Table(NamedTuple):
-    """Forecasts of a batch in the units of the file."""
-
-    mean: np.ndarray
-    quantiles: np.ndarray | None
-    samples: np.ndarray | None
-    probabilities: tuple[float, ...]
-
-
-def _numpy(values: Tensor) -> np.ndarray:
-    found: np.ndarray = values.detach().cpu().double().numpy()
-    return found
-
-
-def _as_float(forecast: Forecast) -> Forecast:
-    """Half precision is too coarse for a loss."""
-    parameters, shift, scale = (at_least_float32(part) for part in forecast[:3])
-    return Forecast(parameters, shift, scale, forecast.samples)
 
 
 def _cell(value: Any) -> str:
