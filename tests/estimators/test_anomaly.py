@@ -54,6 +54,8 @@ def test_lists_of_series_and_known_anomalies() -> None:
     assert abs(mean[0]) < 1 and spread[0] < 2
     with pytest.raises(DataError, match="one label a step"):
         quick().fit(spoilt, labels[:5])
+    with pytest.raises(DataError, match="labels that are no numbers"):
+        quick().fit(spoilt, ["odd"] * 240)
 
 
 def test_frames_with_dates() -> None:

@@ -99,6 +99,11 @@ def test_covariates_known_ahead() -> None:
         model.predict()
     with pytest.raises(DataError, match="has no column 'sun'"):
         model.predict(known=pandas.DataFrame({"moon": [1.0]}))
+    with pytest.raises(DataError, match="'sun' has no finite value 3 steps ahead"):
+        model.predict(known=np.where(np.arange(6) == 2, np.nan, 1.0))
+    with pytest.raises(DataError, match="known: numbers are wanted"):
+        model.predict(known=["much"] * 6)
+    pandas.testing.assert_frame_equal(model.predict(known=ahead, levels=80), model.predict(known=ahead, levels=(80,)))
 
 
 def test_sample_paths() -> None:

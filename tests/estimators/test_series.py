@@ -88,11 +88,26 @@ def test_one_number_a_series() -> None:
         ([["a", "b"], ["c", "d"]], [0, 1], "series 0: an array of numbers is wanted"),
         ([[1.0, 2.0], [1.0, 2.0]], [0], "fit got 2 series and 1 targets"),
         ([[1.0, 2.0], [1.0, 2.0]], ["a:b", "c"], "label 'a:b': a name without colons"),
+        ([[1.0, 2.0], [1.0, 2.0]], None, r"y has the shape \(\)"),
+        ([[1.0, 2.0], [1.0, 2.0]], [["a", "b"], ["b", "a"]], r"y has the shape \(2, 2\)"),
+        ([[1.0, 2.0], [1.0, 2.0]], ["a", None], "the label of series 1 is missing"),
+        ([[1.0, 2.0], [1.0, 2.0]], [0.0, np.nan], "the label of series 1 is missing"),
+        (None, ["a", "b"], r"X has the shape \(\)"),
     ],
 )
 def test_faults(X: Any, y: Any, message: str) -> None:
     with pytest.raises(DataError, match=message):
         SeriesClassifier().fit(X, y)
+
+
+def test_names_are_no_numbers_and_frames_hold_a_series_a_row() -> None:
+    with pytest.raises(DataError, match="y: numbers are wanted, for names take SeriesClassifier"):
+        SeriesRegressor().fit(np.ones((2, 5)), ["a", "b"])
+    pandas = pytest.importorskip("pandas")
+    X = np.random.default_rng(0).normal(size=(20, 12))
+    y = ["a", "b"] * 10
+    from_frame, from_array = (SeriesClassifier(**QUICK).fit(given, y) for given in (pandas.DataFrame(X), X))
+    np.testing.assert_array_equal(from_frame.predict_proba(pandas.DataFrame(X)), from_array.predict_proba(X))
 
 
 def test_not_fitted() -> None:

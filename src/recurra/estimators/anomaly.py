@@ -121,7 +121,12 @@ def _labelled(series: SeriesSet, y: Any) -> SeriesSet:
         DataError: not one label a step.
     """
     several = len(series) > 1
-    labels = [np.asarray(one, dtype=np.float64) for one in (y if several else [y])]
+    try:
+        labels = [np.asarray(one, dtype=np.float64).reshape(-1) for one in (y if several else [y])]
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            f"fit got labels that are no numbers: 1 is wanted for an anomaly, 0 for none ({error})."
+        ) from error
     if len(labels) != len(series) or any(len(one) != len(own) for one, own in zip(labels, series.series, strict=False)):
         raise DataError(
             f"fit got labels of {[len(one) for one in labels]} steps, and series of "

@@ -71,14 +71,14 @@ class Forecaster(Estimator):
         return self
 
     def predict(
-        self, X: Any = None, *, horizon: int | None = None, levels: Sequence[float] = (), known: Any = None
+        self, X: Any = None, *, horizon: int | None = None, levels: Sequence[float] | float = (), known: Any = None
     ) -> Any:
         """What follows the data.
 
         Args:
             X: the history; None: what was given to `fit`.
             horizon: steps ahead; None: those of the constructor.
-            levels: of intervals, in per cent, such as (80, 95).
+            levels: of intervals, in per cent, such as 80 or (80, 95).
             known: covariates known ahead, (H, F) or a frame with their columns, for a lone series.
         Returns:
             For frames, a frame with the columns unique_id, ds, mean, and for each level lo-80, hi-80. For an array or a
@@ -148,7 +148,9 @@ class Forecaster(Estimator):
         assert isinstance(task, Forecasting), "a recipe of forecasting makes a forecasting task"
         return task
 
-    def _answer(self, series: SeriesSet, horizon: int | None, levels: Sequence[float] | None) -> list[ForecastResult]:
+    def _answer(
+        self, series: SeriesSet, horizon: int | None, levels: Sequence[float] | float | None
+    ) -> list[ForecastResult]:
         saved = self._fitted()
         if horizon is not None or levels is not None:
             saved = saved.asked_for(horizon=horizon, levels=levels)
@@ -225,10 +227,18 @@ def _with_known(series: SeriesSet, known: Any) -> SeriesSet:
         missing = [name for name in series.known if name not in known.columns]
         if missing:
             raise DataError(f"known: has no column {missing[0]!r}; {', '.join(series.known)} are wanted.")
-        table = np.stack([np.asarray(known[name], np.float64) for name in series.known], axis=1)
-    rows = np.asarray(table, np.float64)
+        table = np.stack([np.asarray(known[name]) for name in series.known], axis=1)
+    try:
+        rows = np.asarray(table, np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"known: numbers are wanted, (H, F) ({error}).") from error
     rows = rows[:, None] if rows.ndim == 1 else rows
-    if rows.shape[1] != len(series.known):
-        raise DataError(f"known: has {rows.shape[1]} columns, and {len(series.known)} covariates are known ahead.")
+    if rows.ndim != 2 or rows.shape[1] != len(series.known):
+        columns = rows.shape[-1] if rows.ndim else 0
+        raise DataError(f"known: has {columns} columns, and {len(series.known)} covariates are known ahead.")
+    empty = np.argwhere(~np.isfinite(rows))
+    if len(empty):
+        step, place = empty[0]
+        raise DataError(f"known: {series.known[place]!r} has no finite value {step + 1} steps ahead.")
     joined = np.concatenate([one.known[: len(one)], rows])
     return replace(series, series=(replace(one, known=joined),))

@@ -77,7 +77,12 @@ class SeriesClassifier(_SeriesEstimator):
             X: (n, channels, T), (n, T), or n arrays (channels, T_i); NaN is a missing value.
             y: (n,) labels.
         """
+        if y is None or np.ndim(y) != 1:
+            raise DataError(f"y has the shape {np.shape(y)}: (n,), a label for each series, is wanted.")
         labels = [label.item() if isinstance(label, np.generic) else label for label in y]
+        missing = next((number for number, label in enumerate(labels) if label is None or label != label), None)
+        if missing is not None:
+            raise DataError(f"y: the label of series {missing} is missing. Leave the series out, or give it one.")
         types = {str(label): label for label in labels}
         for name in types:
             if not name or name != name.strip() or ":" in name or "\n" in name:
@@ -127,7 +132,10 @@ class SeriesRegressor(_SeriesEstimator):
             X: (n, channels, T), (n, T), or n arrays (channels, T_i); NaN is a missing value.
             y: (n,) numbers, or (n, K) for several each.
         """
-        targets = np.asarray(y, dtype=np.float64)
+        try:
+            targets = np.asarray(y, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise DataError(f"y: numbers are wanted, for names take SeriesClassifier ({error}).") from error
         if targets.ndim not in (1, 2):
             raise DataError(f"y has the shape {targets.shape}: (n,), or (n, K) for several numbers each, is wanted.")
         self._several = targets.ndim == 2
@@ -155,8 +163,10 @@ def _rows(X: Series) -> list[np.ndarray]:
         DataError: not an array of two or three axes, nor a list of arrays of one or two with as many channels each; or
             no finite numbers.
     """
-    if isinstance(X, np.ndarray) and X.dtype != object and X.ndim not in (2, 3):
-        raise DataError(f"X has the shape {X.shape}: (n, channels, T), or (n, T) for one channel, is wanted.")
+    if hasattr(X, "columns"):
+        X = np.asarray(X)  # a frame with a series a row
+    if (isinstance(X, np.ndarray) and X.dtype != object and X.ndim not in (2, 3)) or not np.iterable(X):
+        raise DataError(f"X has the shape {np.shape(X)}: (n, channels, T), or (n, T) for one channel, is wanted.")
     rows: list[np.ndarray] = []
     for number, given in enumerate(X):
         rows.append(values_of(given, len(rows[0]) if rows else None, number).T)

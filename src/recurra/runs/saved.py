@@ -106,7 +106,7 @@ class SavedModel:
         return list(self.task.items(_given(paths), parse(DataConfig, options)))
 
     def asked_for(
-        self, horizon: int | None = None, levels: Sequence[float] | None = None, paths: int | None = None
+        self, horizon: int | None = None, levels: Sequence[float] | float | None = None, paths: int | None = None
     ) -> SavedModel:
         """The same model with other wishes for its forecasts.
 
@@ -117,6 +117,8 @@ class SavedModel:
         Raises:
             ConfigError: it makes no forecasts, or can't look so far.
         """
+        if isinstance(levels, int | float):
+            levels = (levels,)
         task = self.task.asked_for(horizon, None if levels is None else tuple(levels), paths)
         return SavedModel(self.config, task, self.model, self.metrics)
 

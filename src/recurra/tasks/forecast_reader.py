@@ -187,7 +187,8 @@ class ForecastReader:
             raise DataError(
                 f"{source}: training and validation looked at series {series.name!r} up to {self._end(series, first)}, "
                 f"so that a forecast from {stamp} on would be judged by what the model has seen. Give rows that go on "
-                "for at least the horizon after that."
+                "for at least the horizon after that; where they have no dates, with the file of the history before "
+                "them (--data.test [history.csv,new.csv])."
             )
 
     def _end(self, series: Series, first: int) -> str:
