@@ -92,12 +92,23 @@ def test_quotes_packing_and_decimal_commas(tmp_path: Path) -> None:
     assert read(tmp_path, inner).targets == ("y",)
 
 
+def test_a_header_that_is_taken_for_a_row(tmp_path: Path) -> None:
+    text = table([(day, step, step) for step, day in enumerate(DAYS)], "date,y,y")
+    with pytest.raises(DataError, match=r"shop\.csv:1: .*pass --data\.header=yes"):
+        read(tmp_path, text)
+    with pytest.raises(DataError, match=r"shop\.csv:1: two columns are named 'y'"):
+        read_series(tmp_path / "shop.csv", DataConfig(header="yes"))
+
+
 def test_jsonl(tmp_path: Path) -> None:
     lines = [
         f'{{"unique_id": "a", "ds": "{day}", "y": {step if step != 4 else "null"}}}' for step, day in enumerate(DAYS)
     ]
     found = read(tmp_path, "\n".join(lines), name="a.jsonl", missing="forward")
     assert found.series[0].name == "a" and found.series[0].values[3:6, 0].tolist() == [3, 3, 5]
+    (tmp_path / "b.jsonl").write_text("\n".join([*lines[:4], *lines[5:], '{"unique_id": "a", "d']))
+    skipping = DataConfig(skip_bad_rows=True, series=SeriesConfig(missing="forward"))
+    assert "1 bad rows were skipped" in " ".join(read_series(tmp_path / "b.jsonl", skipping).notes)
 
 
 def test_folders_and_several_files(tmp_path: Path) -> None:

@@ -123,7 +123,9 @@ def read_stamps(table: Table, name: str, stamp_format: str | None) -> tuple[np.n
     try:
         return parse_stamps(table.texts(name), stamp_format)
     except StampFault as fault:
-        raise DataError(f"{table.where(fault.row)}: column {name!r}: {fault}") from None
+        unread = not table.named and fault.row == 0
+        hint = " If the first line names the columns, pass --data.header=yes." if unread else ""
+        raise DataError(f"{table.where(fault.row)}: column {name!r}: {fault}{hint}") from None
 
 
 def _find_stamp(table: Table, config: SeriesConfig, taken: set[str | None], notes: list[str]) -> str | None:

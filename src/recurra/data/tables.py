@@ -184,13 +184,16 @@ def _of_width(
 def _read_json(path: Path, options: ReadOptions) -> Table:
     reader = read_jsonl(path, options)
     rows: list[Row] = []
+    skipped = 0
     for row in reader.rows:
         if isinstance(row, BadRow):
             if not options.skip_bad_rows:
                 raise DataError(row.message)
+            skipped += 1
             continue
         rows.append(row)
     if not rows:
         raise DataError(f"{path}: no usable rows.")
     columns: dict[str, Column] = {name: [row.fields.get(name, "") for row in rows] for name in reader.columns}
-    return Table(columns, str(path), np.array([int(row.number) for row in rows]))
+    notes = [f"{path}: {skipped} bad rows were skipped."] if skipped else []
+    return Table(columns, str(path), np.array([int(row.number) for row in rows]), notes=notes)
