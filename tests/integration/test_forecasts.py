@@ -166,6 +166,15 @@ def test_more_steps_than_the_model_gives(trained: Callable[[str], Path], folder:
         assert done.code == 0 and len(rows_of(done.out)) == 18, done.err
 
 
+def test_values_that_a_model_can_not_read_are_told_of_before_the_training(call: Any, tmp_path: Path) -> None:
+    sunk = [f"{row.split(',')[0]},{-5 if i == 180 else 10 + i % 24},3.{i}" for i, row in enumerate(lines())]
+    path = write(tmp_path / "a.csv", sunk)
+    run = tmp_path / "run"
+    done = call("train", *RECIPES["seasonal-forecaster"], *TASK, "--data.train", path, "--out", run, *SMALL)
+    assert done.code == 2 and "model.seasonality=additive" in done.err and "Traceback" not in done.err, done.err
+    assert not run.exists()
+
+
 def test_drawn_paths(trained: Callable[[str], Path], folder: Path, call: Any) -> None:
     run = trained("autoregressive-forecaster")
     found = call("predict", run, folder / "a.csv", "--json", "--paths", "3", "--horizon", "4")

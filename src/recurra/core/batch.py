@@ -205,6 +205,18 @@ class Acting(Protocol):
         """Called before each forward pass of the training, without gradients: the batch to learn from instead."""
 
 
+@runtime_checkable
+class Choosing(Protocol):
+    """A model that can't read everything, such as one of positive values."""
+
+    def require(self, inputs: Any) -> None:
+        """Check a batch's inputs; called for what will be evaluated, before the training.
+
+        Raises:
+            DataError: it can't read them.
+        """
+
+
 class BatchStream(Protocol):
     """Batches of one split, epoch after epoch; can be stopped and resumed at any batch."""
 

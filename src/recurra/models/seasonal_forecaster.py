@@ -104,6 +104,16 @@ class SeasonalForecaster(HistoryForecaster):
             return Forecast(parameters[:, :count], ahead, smoothed.spread.expand_as(ahead))
         return Forecast(parameters[:, :count], ahead.exp(), ahead.exp() * smoothed.spread)
 
+    def require(self, inputs: Window) -> None:
+        """Check that there are no values of 0 or less with multiplicative seasons.
+
+        Raises:
+            DataError: there are.
+        """
+        steps = join(inputs)
+        values, weight, _ = split(steps.data, self.spec)
+        self._to_scale(values, weight.masked_fill(~steps.mask[..., None], 0))
+
     def layer_groups(self) -> list[list[nn.Parameter]]:
         """Parameters from the smoothing to the head, for discriminative rates and unfreezing."""
         first = [*self.smoothing.parameters(), *self.series.parameters(), *self.reading.parameters()]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-from recurra.core.batch import Resolution
+from recurra.core.batch import Choosing, Resolution
 from recurra.core.config import to_yaml
 from recurra.core.errors import ConfigError, RecurraError
 from recurra.core.files import write_json
@@ -113,6 +113,7 @@ def _train(run: Run, world: World, start: Start | None) -> SavedModel:
     if start is not None:
         say(_transfer(run, world, start, model, prepared))
     say(f"{config.model.kind}: {sum(p.numel() for p in model.parameters()):,} parameters on {world.device}")
+    _require_accepted(model, prepared, config)
     loop = _loop(run, world, model, prepared)
     if run.resume:
         found = list_checkpoints(run.out / "checkpoints", "update")
@@ -126,6 +127,16 @@ def _train(run: Run, world: World, start: Start | None) -> SavedModel:
         _conclude(run, saved, prepared, progress, loop.notes)
         say(f"saved in {run.out / 'model'}; report: {run.out / 'report.html'}")
     return saved
+
+
+def _require_accepted(model: nn.Module, prepared: Prepared, config: RunConfig) -> None:
+    """Show a model that can't read everything what it will be evaluated on, before it is trained for nothing."""
+    if not isinstance(model, Choosing):
+        return
+    for split in (prepared.splits.valid, prepared.splits.test):
+        stream = None if split is None else prepared.task.stream(split, _evaluation(config))
+        while stream is not None and (batch := stream.next_batch()) is not None:
+            model.require(batch.inputs)
 
 
 def _best_tensors(folder: Path, progress: Progress) -> dict[str, Tensor]:
