@@ -190,7 +190,7 @@ def test_drawn_paths(trained: Callable[[str], Path], folder: Path, call: Any) ->
         assert refused.code == 2 and part in refused.err and not refused.out, refused
 
 
-def test_series_typed_in_and_piped(trained: Callable[[str], Path], call: Any, tmp_path: Path) -> None:
+def test_series_typed_in_and_piped(call: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plain = tmp_path / "plain.csv"
     plain.write_text("load\n" + "".join(f"{row.split(',')[1]}\n" for row in lines()))
     run = tmp_path / "run"
@@ -199,6 +199,11 @@ def test_series_typed_in_and_piped(trained: Callable[[str], Path], call: Any, tm
     model = recurra.load(run)
     item = model.task.item("10, 11, 12.5, 11, 10")
     assert model.predict([item])[0].shape == (6, 1)
+    piped = io.TextIOWrapper(io.BytesIO(b"10, 11, 12.5, 11, 10\n3, 4, 5\n"), encoding="utf-8")
+    monkeypatch.setattr("sys.stdin", piped)
+    done = call("predict", run)
+    assert done.code == 0, done.err
+    assert [row["series"] for row in rows_of(done.out)] == ["line"] * 6 + ["line 2"] * 6
 
 
 @pytest.mark.parametrize("kind", ["forecaster"])

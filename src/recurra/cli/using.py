@@ -6,6 +6,7 @@ import itertools
 import json
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from recurra.cli.running import paths_of
 from recurra.core.config import apply_overrides, parse, parse_overrides
 from recurra.core.errors import ConfigError, DataError, OutputError
 from recurra.core.files import require_writable, write_text
-from recurra.data import DataConfig
+from recurra.data import DataConfig, Series
 from recurra.runs import SavedModel, load, pictures
 from recurra.tasks import Picture
 from recurra.training.evaluation import defined
@@ -172,8 +173,14 @@ def _require_new(path: Path, option: str) -> None:
 
 def _items(file: str | None, data: DataConfig, saved: SavedModel) -> Iterator[Any]:
     if file is None or file == "-":
-        return (saved.task.item(line) for line in _stdin_lines(data.encoding))
+        found = (saved.task.item(line) for line in _stdin_lines(data.encoding))
+        return (_numbered(item, number) for number, item in enumerate(found, start=1))
     return saved.task.items(file, data)
+
+
+def _numbered(item: Any, number: int) -> Any:
+    """Series that are piped in have no names: the first is `line`, the others are told apart by their numbers."""
+    return replace(item, name=f"{item.name} {number}") if isinstance(item, Series) and number > 1 else item
 
 
 def _stdin_lines(encoding: str) -> Iterator[str]:
