@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -235,6 +236,15 @@ def test_asking_for_less_and_for_other_intervals(wide: Path) -> None:
     for horizon, levels in ((0, None), (None, (100.0,)), (None, (0.0,))):
         with pytest.raises(ConfigError):
             task.asked_for(horizon, levels)
+
+
+def test_a_series_in_other_units_is_told_of(wide: Path, caplog: pytest.LogCaptureFixture) -> None:
+    task = prepare(wide, likelihood="normal").task
+    items = list(task.items(str(wide), DataConfig()))
+    task.encode(items)
+    assert not caplog.records
+    task.encode([replace(items[0], values=items[0].values * 1e6)])
+    assert len(caplog.records) == 1 and "Are the units those of the training?" in caplog.text
 
 
 def test_points_get_intervals_from_the_errors_of_validation(wide: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -15,6 +16,9 @@ from recurra.tasks.forecast_options import ForecastingConfig
 from recurra.tasks.forecast_results import stamp_texts
 from recurra.tasks.forecast_windows import ForecastRow, ForecastSplit
 from recurra.tasks.series_items import read_as_before
+
+_FAR = 100.0
+"""Spreads from the mean of the training, beyond which a person is told: no trend of years goes so far."""
 
 
 class ForecastReader:
@@ -119,6 +123,8 @@ class ForecastReader:
             DataError: a series does not fit the task.
         """
         rows = [self._checked(self.as_series(item, number)) for number, item in enumerate(items)]
+        for one in rows:
+            self._tell_of_another_level(one)
         places = np.array([[place, len(one)] for place, one in enumerate(rows)])
         return self._split(rows, places, horizon, asked=True)
 
@@ -189,6 +195,18 @@ class ForecastReader:
                 f"so that a forecast from {stamp} on would be judged by what the model has seen. Give rows that go on "
                 "for at least the horizon after that; where they have no dates, with the file of the history before "
                 "them (--data.test [history.csv,new.csv])."
+            )
+
+    def _tell_of_another_level(self, series: Series) -> None:
+        """A series of the training that comes in other units is forecast by its old scale: a person should know."""
+        scale = self.fit.scales.get(series.name) if self.config.scaling == "standard" else None
+        away = 0.0 if scale is None else float(np.abs((series.values[-1] - scale.shift) / scale.spread).max())
+        if away > _FAR:
+            logging.getLogger("recurra").warning(
+                "recurra: the last value of series %r lies %.3g spreads from its mean in training, by which it "
+                "is forecast all the same. Are the units those of the training?",
+                series.name,
+                away,
             )
 
     def _end(self, series: Series, first: int) -> str:
