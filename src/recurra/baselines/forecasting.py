@@ -12,6 +12,7 @@ https://doi.org/10.1016/j.ijforecast.2019.04.014 (Naive2); Zeng et al. (2023), h
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from typing import Protocol
@@ -50,14 +51,15 @@ class ForecastBaseline(Protocol):
         """
 
 
-class _Unfitted:
+class _Unfitted(ABC):
     """Base of what learns nothing."""
 
     def fit(self, training: Sequence[np.ndarray], horizon: int, context_length: int) -> ForecastBaseline:
         return self
 
+    @abstractmethod
     def forecast(self, histories: Histories, horizon: int, series: Sequence[int] | None = None) -> np.ndarray:
-        raise NotImplementedError
+        """As `ForecastBaseline.forecast`."""
 
 
 class LastValue(_Unfitted):

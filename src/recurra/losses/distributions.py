@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from functools import lru_cache
 from typing import ClassVar
 
@@ -19,7 +20,7 @@ _TABLE = 513
 """Degrees of freedom at which quantiles of Student's t are kept."""
 
 
-class Likelihood:
+class Likelihood(ABC):
     """What parameters (..., K) mean; `loss` has gradients, the rest is for answers."""
 
     num_parameters: int
@@ -28,6 +29,7 @@ class Likelihood:
     is_count: ClassVar[bool] = False
     """True where targets must be whole numbers from 0."""
 
+    @abstractmethod
     def loss(self, forecast: Forecast, targets: Tensor) -> Tensor:
         """(B, H, C) loss of each value; nats where there is a density.
 
@@ -35,11 +37,10 @@ class Likelihood:
             forecast: parameters (B, H, C, K).
             targets: (B, H, C) in the window's units, no NaN.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def mean(self, forecast: Forecast) -> Tensor:
         """(B, H, C) point forecasts; means of the sample paths where there are some."""
-        raise NotImplementedError
 
     def quantile(self, forecast: Forecast, levels: Tensor) -> Tensor:
         """(B, H, C, Q) quantiles; never falling along Q where `levels` rise.
@@ -52,6 +53,7 @@ class Likelihood:
             return _quantiles_of_paths(forecast.samples, levels.to(forecast.samples))
         return self._quantile(forecast, levels.to(forecast.parameters))
 
+    @abstractmethod
     def sample(self, parameters: Tensor, shift: Tensor, scale: Tensor, generator: torch.Generator | None) -> Tensor:
         """One draw of each value.
 
@@ -63,10 +65,10 @@ class Likelihood:
         Returns:
             (...) in the window's units.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def _quantile(self, forecast: Forecast, levels: Tensor) -> Tensor:
-        raise NotImplementedError
+        """`quantile` by the parameters."""
 
 
 class Normal(Likelihood):

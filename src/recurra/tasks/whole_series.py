@@ -7,6 +7,7 @@ over the training split, becomes the steps [[-1, 0], [1, 0], [1, 2]]: the gap at
 from __future__ import annotations
 
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, NamedTuple
 
@@ -60,7 +61,7 @@ class FittedSeries(NamedTuple):
         return cls(SeriesCoding.from_json(stored, config.normalisation, config.missing), columns)
 
 
-class WholeSeries(PlainItems):
+class WholeSeries(PlainItems, ABC):
     """The part of a task on whole series that does not look at the target.
 
     An item is a `LabelledSeries`, as files give it, or an array (C, T), or (T,) for one dimension.
@@ -89,13 +90,13 @@ class WholeSeries(PlainItems):
         )
 
     @property
+    @abstractmethod
     def num_classes(self) -> int | None:
         """How many classes the targets are; None where they are numbers."""
-        raise NotImplementedError
 
+    @abstractmethod
     def target(self, label: str, where: str) -> Any:
         """A label as it stands in a file, as the target of an example."""
-        raise NotImplementedError
 
     def read(self, paths: str | list[str], data: DataConfig) -> list[SeriesExample]:
         """Encode labelled files; columns are those of the training file unless `data` names others."""
@@ -136,9 +137,9 @@ class WholeSeries(PlainItems):
         ]
 
     @property
+    @abstractmethod
     def blank(self) -> Any:
         """A target of the right form."""
-        raise NotImplementedError
 
     def asked(self, item: LabelledSeries) -> dict[str, Any]:
         """{"series": its name or line in the file}."""

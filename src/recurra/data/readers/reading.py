@@ -63,7 +63,7 @@ def format_of(path: Path, options: ReadOptions) -> str:
     return _FORMATS.get(suffix, "text")
 
 
-def read_records(paths: Paths, options: ReadOptions, plain: str = "text", *, id_per_row: bool = True) -> Records:
+def read_records(paths: Paths, options: ReadOptions, plain: str = "text") -> Records:
     """Read the rows of one or several files.
 
     CSV, TSV and JSONL give a record a row, SQuAD JSON a record a question. A text file gives a record a line, with the
@@ -74,7 +74,6 @@ def read_records(paths: Paths, options: ReadOptions, plain: str = "text", *, id_
         paths: files, or folders of text files.
         options: how to read them.
         plain: the reader of files that would be read as text.
-        id_per_row: whether a column named `id` names the rows, and so must differ from row to row.
     Raises:
         DataError: a file is missing, empty, binary, wrongly encoded or malformed; names file, line, field and mend.
     """
@@ -90,7 +89,7 @@ def read_records(paths: Paths, options: ReadOptions, plain: str = "text", *, id_
         prefix = f"{file.name}:" if len(files) > 1 else ""
         before = len(rows)
         first_fault = ""
-        for row in _check_ids(reader) if id_per_row else reader.rows:
+        for row in _check_ids(reader):
             if isinstance(row, Row):
                 rows.append(Record(f"{prefix}{row.number}", row.fields, row.where))
                 continue
