@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from recurra.cli import dotted_as_overrides
-from recurra.cli.app import app
+from recurra.cli.commands import app
 from recurra.core.config import apply_overrides, parse, parse_overrides, read_yaml
 from recurra.data import DataConfig
 from recurra.recipes import FINETUNE_RECIPES, READING_RECIPES, RECIPES, finetune_recipe

@@ -36,7 +36,7 @@ def _run(arguments: list[str]) -> None:
     from cyclopts import CycloptsError
     from cyclopts.exceptions import UnknownOptionError
 
-    from recurra.cli.app import app
+    from recurra.cli.commands import app
     from recurra.core.errors import RecurraError
 
     try:

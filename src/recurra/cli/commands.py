@@ -1,0 +1,5 @@
+"""The whole command line: importing a module of commands adds them to `app`; nothing heavy is imported by them."""
+
+from recurra.cli.app import app
+
+__all__ = ["app"]
