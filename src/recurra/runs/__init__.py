@@ -2,6 +2,6 @@
 
 from recurra.runs.config import RunConfig, override, read_run_config
 from recurra.runs.saved import SavedModel, load
-from recurra.runs.train import Run, train
+from recurra.runs.train import Run, prepare, rehearse, train
 
-__all__ = ["Run", "RunConfig", "SavedModel", "load", "override", "read_run_config", "train"]
+__all__ = ["Run", "RunConfig", "SavedModel", "load", "override", "prepare", "read_run_config", "rehearse", "train"]

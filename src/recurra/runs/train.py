@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from torch import Tensor, nn
@@ -36,7 +36,7 @@ from recurra.tasks import (
     StreamOptions,
     documents,
 )
-from recurra.training import Job, Loop, Progress, World, read_metrics, start_world, stop_world
+from recurra.training import Job, Loop, Observer, Progress, World, read_metrics, start_world, stop_world
 from recurra.training.checkpoint import (
     checkpoint_path,
     list_checkpoints,
@@ -47,25 +47,7 @@ from recurra.training.checkpoint import (
 from recurra.training.evaluation import defined
 
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Run:
-    """One run at work.
-
-    Attributes:
-        config: all options.
-        out: its folder.
-        resume: go on with what is there.
-        quiet: no progress bar.
-        say: where sentences for the person who waits go.
-    """
-
-    config: RunConfig
-    out: Path
-    resume: bool = False
-    quiet: bool = False
-    say: Say = print
+R = TypeVar("R")
 
 
 def train(run: Run) -> SavedModel:
@@ -75,12 +57,40 @@ def train(run: Run) -> SavedModel:
         RecurraError: anything about options, data or folders that keeps the run from going on.
         InterruptedRun: Ctrl-C or SIGTERM; the run is saved and can be resumed.
     """
+    return _in_world(run, _train)
+
+
+def rehearse(run: Run) -> Progress:
+    """Train, and leave it at that: no other evaluation than those of the training, no baselines, no saved model.
+
+    Raises:
+        As `train`, and what `run.observer` raises.
+    """
+    return _in_world(run, _learn).progress
+
+
+def prepare(run: Run) -> Prepared:
+    """Read and encode the data of a run.
+
+    Raises:
+        RecurraError: about options or data.
+    """
+    world = start_world(run.config.training.device)
+    try:
+        seed_everything(run.config.seed)
+        return _prepare(run, world, load_start(run.config))
+    finally:
+        stop_world()
+
+
+def _in_world(run: Run, action: Callable[[Run, World, Start | None], R]) -> R:
+    """Act among the processes of the run, in its folder; the folder is free again if nothing begins."""
     world = start_world(run.config.training.device)
     try:
         start = load_start(run.config)
         _once(world, lambda: open_folder(run.out, run.config, run.resume))
         try:
-            return _train(run, world, start)
+            return action(run, world, start)
         except Exception:
             if world.is_main and not run.resume:
                 discard_unbegun(run.out)
@@ -102,31 +112,35 @@ def _once(world: World, action: Callable[[], None]) -> None:
 
 
 def _train(run: Run, world: World, start: Start | None) -> SavedModel:
+    config, learnt = run.config, _learn(run, world, start)
+    model, prepared = learnt.model, learnt.prepared
+    if world.size > 1:
+        model = MODELS[config.model.kind](config.model, prepared.task.spec)
+        load_model_tensors(model, _best_tensors(run.out, learnt.progress), str(run.out))
+    saved = SavedModel(config, prepared.task, model.to(world.device), {})
+    if world.is_main:
+        _conclude(run, saved, prepared, learnt.progress, learnt.notes)
+        run.say(f"saved in {run.out / 'model'}; report: {run.out / 'report.html'}")
+    return saved
+
+
+def _learn(run: Run, world: World, start: Start | None) -> Learnt:
     config = run.config
     seed_everything(config.seed)
     say = run.say if world.is_main else lambda _: None
-    prepared = _prepare(run, world, start)
+    prepared = run.prepared or _prepare(run, world, start)
     _once(world, lambda: require_same_data(run.out, prepared.task.files()))
     for note in prepared.notes:
         say(note)
     model = MODELS[config.model.kind](config.model, prepared.task.spec)
-    if start is not None:
-        say(_transfer(run, world, start, model, prepared))
+    trained = model if start is None else begin(run, world, start, model, prepared)
     say(f"{config.model.kind}: {sum(p.numel() for p in model.parameters()):,} parameters on {world.device}")
     _require_accepted(model, prepared, config)
-    loop = _loop(run, world, model, prepared)
+    loop = make_loop(run, world, trained, prepared)
     if run.resume:
         found = list_checkpoints(run.out / "checkpoints", "update")
         say(f"going on from {found[-1]}" if found else f"{run.out} holds no checkpoint yet: starting over")
-    progress = loop.run()
-    if world.size > 1:
-        model = MODELS[config.model.kind](config.model, prepared.task.spec)
-        load_model_tensors(model, _best_tensors(run.out, progress), str(run.out))
-    saved = SavedModel(config, prepared.task, model.to(world.device), {})
-    if world.is_main:
-        _conclude(run, saved, prepared, progress, loop.notes)
-        say(f"saved in {run.out / 'model'}; report: {run.out / 'report.html'}")
-    return saved
+    return Learnt(model, prepared, loop.run(), loop.notes)
 
 
 def _require_accepted(model: nn.Module, prepared: Prepared, config: RunConfig) -> None:
@@ -134,14 +148,9 @@ def _require_accepted(model: nn.Module, prepared: Prepared, config: RunConfig) -
     if not isinstance(model, Choosing):
         return
     for split in (prepared.splits.valid, prepared.splits.test):
-        stream = None if split is None else prepared.task.stream(split, _evaluation(config))
+        stream = None if split is None else prepared.task.stream(split, for_evaluation(config))
         while stream is not None and (batch := stream.next_batch()) is not None:
             model.require(batch.inputs)
-
-
-def _best_tensors(folder: Path, progress: Progress) -> dict[str, Tensor]:
-    """The best weights of a run of the loop."""
-    return read_checkpoint(checkpoint_path(folder / "checkpoints", "best", progress.best_update)).tensors
 
 
 def _prepare(run: Run, world: World, start: Start | None) -> Prepared:
@@ -156,104 +165,6 @@ def _prepare(run: Run, world: World, start: Start | None) -> Prepared:
     )
     prepared: Prepared = TASKS[run.config.task.kind].prepare(run.config.task, given)
     return prepared
-
-
-def _loop(run: Run, world: World, model: nn.Module, prepared: Prepared) -> Loop:
-    config, task, splits = run.config, prepared.task, prepared.splits
-    model.to(world.device)
-    if world.rank > 0:
-        # Weights are those of the main process; dropout must not be.
-        seed_everything(config.seed + 1_000_003 * world.rank)
-    options = StreamOptions(
-        batch_size=config.training.batch_size,
-        length=config.training.tbptt_length,
-        seed=config.seed,
-        shuffle=True,
-        shard=Shard(world.rank, world.size),
-    )
-    job = Job(
-        model=model,
-        layer_groups=model.layer_groups,  # type: ignore[arg-type]
-        task=task,
-        train=task.stream(splits.train, options),
-        valid=None if splits.valid is None else task.stream(splits.valid, _evaluation(config)),
-        optimizer=config.optimizer,
-        schedule=config.schedule,
-        training=config.training,
-        world=world,
-        folder=run.out,
-        resume=run.resume,
-        quiet=run.quiet,
-        say=run.say if world.is_main else lambda _: None,
-    )
-    return Loop(job)
-
-
-def _evaluation(config: RunConfig) -> StreamOptions:
-    rows = config.training.batch_size
-    return StreamOptions(batch_size=rows, length=max(config.training.tbptt_length, 128), seed=0, shuffle=False)
-
-
-def _transfer(run: Run, world: World, start: Start, model: nn.Module, prepared: Prepared) -> str:
-    """Adapt the language models to the target's texts if asked, then take their encoders over."""
-    config = run.config
-    assert config.finetune is not None
-    if start.is_same_task(config):
-        load_model_tensors(model, model_tensors(start.first.model), config.finetune.start)
-        return "all weights of the pretrained model taken over"
-    sources = {"forward": start.first} | ({} if start.backward is None else {"backward": start.backward})
-    places = encoders(model)
-    if places.keys() != sources.keys():
-        raise ConfigError(
-            f"the new model has room for {' and '.join(places) or 'no'} language models, and {' and '.join(sources)} "
-            "are given: set model.forward_lm and model.backward_lm, or leave both to `recurra finetune`."
-        )
-    done = []
-    for direction, saved in sources.items():
-        adapts = config.finetune.adapt_epochs
-        tensors = _adapt(run, world, direction, saved, prepared) if adapts else model_tensors(saved.model)
-        done.append(transfer(tensors, model, places[direction]))
-    return reduce(Transfer.join, done).sentence()
-
-
-def _adapt(run: Run, world: World, direction: str, start: SavedModel, prepared: Prepared) -> dict[str, Tensor]:
-    """A language model's weights after training on the target's texts (ULMFiT, second stage)."""
-    config, task = run.config, start.task
-    assert config.finetune is not None and isinstance(task, LanguageModelling)
-    training = start.config.training.model_copy(
-        update={
-            "epochs": config.finetune.adapt_epochs,
-            "max_updates": None,
-            "device": config.training.device,
-            "strategy": config.training.strategy,
-            "evaluate_every": 0,
-            "monitor": "auto",
-            "patience": 0,
-        }
-    )
-    optimizer = start.config.optimizer.model_copy(
-        update={"learning_rate": config.finetune.adapt_learning_rate, "discriminative": 2.6}
-    )
-    adapted = start.config.model_copy(update={"training": training, "optimizer": optimizer, "seed": config.seed})
-    train, valid = (
-        None if part is None else task.directed(_as_documents(part, task.vocabulary.eos_index))
-        for part in (prepared.splits.train, prepared.splits.valid)
-    )
-    stage = Prepared(task=task, splits=Splits(train, valid, None), notes=())
-    folder = run.out / ("adapt" if direction == "forward" else f"adapt-{direction}")
-    folder.mkdir(exist_ok=True)
-    inner = Run(config=adapted, out=folder, resume=run.resume, quiet=run.quiet, say=run.say)
-    progress = _loop(inner, world, start.model.train(), stage).run()
-    if world.is_main:
-        found = "" if progress.best_value is None else f": {progress.tag} {progress.best_value:.4f}"
-        run.say(f"{direction} language model adapted to the texts{found}")
-    seed_everything(config.seed)
-    return _best_tensors(folder, progress)
-
-
-def _as_documents(examples: list[Any], eos_index: int) -> TokenCorpus:
-    """The texts of labelled examples, without the eos around them, as documents of running text."""
-    return documents([np.asarray(example.tokens[1:-1]) for example in examples], eos_index)
 
 
 def _conclude(run: Run, saved: SavedModel, prepared: Prepared, progress: Progress, notes: list[str]) -> None:
@@ -301,7 +212,7 @@ def _report(run: Run, saved: SavedModel, split: Any, tables: dict[str, Any], not
     if isinstance(saved.task, LanguageModelling) and saved.task.config.direction == "forward":
         samples = [saved.generate(max_length=300, temperature=0.8, seed=seed) for seed in (1, 2, 3)]
         if split is not None:
-            batch = saved.task.stream(split, _evaluation(run.config)).next_batch()
+            batch = saved.task.stream(split, for_evaluation(run.config)).next_batch()
             reach = None if batch is None else gradient_through_time(saved.model, saved.task, batch)
     confusion = tables.get("confusion")
     return Report(

@@ -4,7 +4,7 @@ from recurra.training.config import TrainingConfig
 from recurra.training.distributed import World, start_world, stop_world
 from recurra.training.evaluation import evaluate, run_over
 from recurra.training.interrupt import InterruptedRun
-from recurra.training.job import Job, Progress
+from recurra.training.job import Job, Observer, Progress, monitor_of
 from recurra.training.logs import read_metrics
 from recurra.training.loop import Loop
 from recurra.training.optimizer import OPTIMIZERS, OptimizerConfig
@@ -16,12 +16,14 @@ __all__ = [
     "InterruptedRun",
     "Job",
     "Loop",
+    "Observer",
     "OptimizerConfig",
     "Progress",
     "ScheduleConfig",
     "TrainingConfig",
     "World",
     "evaluate",
+    "monitor_of",
     "read_metrics",
     "run_over",
     "start_world",

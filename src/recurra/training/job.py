@@ -35,6 +35,9 @@ class Progress:
     stopped_early: bool = False
 
 
+Observer = Callable[[Progress, dict[str, float]], None]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Job:
     """What the loop needs.
@@ -53,6 +56,7 @@ class Job:
         resume: go on from the newest checkpoint there.
         quiet: no progress bar.
         say: where sentences for the person who waits go.
+        observer: called after each evaluation with how far the run is and the metrics; what it raises ends the run.
     """
 
     model: nn.Module
@@ -68,13 +72,14 @@ class Job:
     resume: bool = False
     quiet: bool = False
     say: Callable[[str], None] = print
+    observer: Observer | None = None
 
 
-def monitor_of(job: Job) -> tuple[str, bool]:
+def monitor_of(task: Task, training: TrainingConfig) -> tuple[str, bool]:
     """The tag of the metric that chooses the best weights, and whether less of it is better."""
-    tag, mode = job.task.monitor
-    chosen = job.training.monitor
-    return (tag, mode == "min") if chosen in NO_METRIC else (chosen, chosen in LESS_IS_BETTER)
+    tag, mode = task.monitor
+    chosen = training.monitor
+    return (tag, mode == "min") if chosen in (*NO_METRIC, tag) else (chosen, chosen in LESS_IS_BETTER)
 
 
 def require_validation(job: Job) -> None:

@@ -80,7 +80,7 @@ class Loop:
             config.precision,
             carries_state=job.train.carries_state,
         )
-        self.tag, self.less_is_better = monitor_of(job)
+        self.tag, self.less_is_better = monitor_of(job.task, config)
         self.progress = Progress(tag=self.tag)
         self.state: State | None = None
         self.notes: list[str] = []
@@ -243,6 +243,8 @@ class Loop:
         if self._watched:
             self._watch_weights(found)
         self.bar.print(f"update {self.progress.update}: " + "  ".join(f"{k} {v:.4f}" for k, v in found.items()))
+        if self.job.observer is not None:
+            self.job.observer(self.progress, found)
         self._window_started = time.perf_counter()
 
     def _after_evaluation(self, value: float, improved: bool) -> None:
