@@ -12,6 +12,7 @@ from recurra.core.config import Config, apply_overrides, parse, read_yaml
 from recurra.data import DataConfig
 from recurra.finetuning import FinetuneConfig
 from recurra.models import ModelConfig
+from recurra.runs.tune_options import TuneConfig
 from recurra.tasks import TaskConfig
 from recurra.training import OptimizerConfig, ScheduleConfig, TrainingConfig
 from recurra.training.optimizer import AdamWConfig
@@ -42,6 +43,7 @@ class RunConfig(Config):
     training: TrainingConfig = TrainingConfig()
     data: DataConfig = DataConfig()
     finetune: FinetuneConfig | None = Field(None, description="start from a saved model")
+    tune: TuneConfig | None = Field(None, description="what `recurra tune` may change")
     seed: int = Field(0, ge=0, lt=2**63, description="of weights, shuffling, dropout and random splits")
 
     @model_validator(mode="after")
