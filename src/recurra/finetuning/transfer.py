@@ -6,24 +6,13 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
-from recurra.core.config import Config
 from recurra.core.errors import ModelFileError
 from recurra.layers import WordEmbedding
 
 _ENCODER = "encoder."
 """Where a language model keeps its encoder."""
-
-
-class FinetuneConfig(Config):
-    """Where a fine-tuned model starts (Howard and Ruder 2018, ULMFiT)."""
-
-    start: str = Field(description="folder of a saved language model, or of a model of the same task")
-    backward: str | None = Field(None, description="folder of a language model that reads backward, to join the first")
-    adapt_epochs: int = Field(0, ge=0, description="epochs of language modelling on the target's texts first")
-    adapt_learning_rate: float = Field(1e-3, gt=0, description="top rate of that stage")
 
 
 class Transfer(NamedTuple):

@@ -4,50 +4,40 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import reduce
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-import numpy as np
-from torch import Tensor, nn
+from torch import nn
 
 from recurra.core.batch import Choosing, Resolution
 from recurra.core.config import to_yaml
-from recurra.core.errors import ConfigError, RecurraError
+from recurra.core.errors import RecurraError
 from recurra.core.files import write_json
 from recurra.core.seeding import seed_everything
-from recurra.data import Shard, Splits, TokenCorpus
-from recurra.finetuning import Transfer, encoders, transfer
+from recurra.finetuning import Tuned, of_model
 from recurra.models import MODELS
 from recurra.runs.config import RunConfig
 from recurra.runs.folder import discard_unbegun, open_folder, require_same_data
 from recurra.runs.gradients import gradient_through_time
 from recurra.runs.report import Confusion, Report, write_report
 from recurra.runs.saved import SavedModel
+from recurra.runs.stage import Run, Say, best_tensors, for_evaluation, make_loop
 from recurra.runs.start import Start, load_start
-from recurra.tasks import (
-    TASKS,
-    Calibrating,
-    LanguageModelling,
-    Preparation,
-    Prepared,
-    Settling,
-    StreamOptions,
-    documents,
-)
-from recurra.training import Job, Loop, Observer, Progress, World, read_metrics, start_world, stop_world
-from recurra.training.checkpoint import (
-    checkpoint_path,
-    list_checkpoints,
-    load_model_tensors,
-    model_tensors,
-    read_checkpoint,
-)
+from recurra.runs.starting import begin
+from recurra.tasks import TASKS, Calibrating, LanguageModelling, Preparation, Prepared, Settling
+from recurra.training import Progress, World, read_metrics, start_world, stop_world
+from recurra.training.checkpoint import list_checkpoints, load_model_tensors
 from recurra.training.evaluation import defined
 
-Say = Callable[[str], None]
 R = TypeVar("R")
+
+
+class Learnt(NamedTuple):
+    """What the training leaves: the model with its best weights, the data, how far it went, and what is to be said."""
+
+    model: nn.Module
+    prepared: Prepared
+    progress: Progress
+    notes: list[str]
 
 
 def train(run: Run) -> SavedModel:
@@ -116,7 +106,7 @@ def _train(run: Run, world: World, start: Start | None) -> SavedModel:
     model, prepared = learnt.model, learnt.prepared
     if world.size > 1:
         model = MODELS[config.model.kind](config.model, prepared.task.spec)
-        load_model_tensors(model, _best_tensors(run.out, learnt.progress), str(run.out))
+        load_model_tensors(model, of_model(best_tensors(run.out, learnt.progress)), str(run.out))
     saved = SavedModel(config, prepared.task, model.to(world.device), {})
     if world.is_main:
         _conclude(run, saved, prepared, learnt.progress, learnt.notes)
@@ -140,7 +130,8 @@ def _learn(run: Run, world: World, start: Start | None) -> Learnt:
     if run.resume:
         found = list_checkpoints(run.out / "checkpoints", "update")
         say(f"going on from {found[-1]}" if found else f"{run.out} holds no checkpoint yet: starting over")
-    return Learnt(model, prepared, loop.run(), loop.notes)
+    progress = loop.run()
+    return Learnt(trained.finish() if isinstance(trained, Tuned) else model, prepared, progress, loop.notes)
 
 
 def _require_accepted(model: nn.Module, prepared: Prepared, config: RunConfig) -> None:

@@ -6,13 +6,21 @@ import os
 import time
 import warnings
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
 from recurra.core.errors import ConfigError
+
+
+@runtime_checkable
+class Wrapping(Protocol):
+    """What is around a model for the time of its training only."""
+
+    def bare(self) -> nn.Module:
+        """The model inside, with the weights of now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +120,12 @@ def share(model: nn.Module, world: World, strategy: str, *, unused: bool) -> nn.
 def unwrap(model: nn.Module) -> nn.Module:
     """The model inside a DDP wrapper."""
     return model.module if isinstance(model, nn.parallel.DistributedDataParallel) else model
+
+
+def bare(model: nn.Module) -> nn.Module:
+    """The model that can do all it can do outside of the training, too, with the weights of now."""
+    inner = unwrap(model)
+    return inner.bare() if isinstance(inner, Wrapping) else inner
 
 
 def full(tensor: Tensor) -> Tensor:

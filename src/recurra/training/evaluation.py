@@ -12,7 +12,7 @@ from torch import nn
 
 from recurra.core.batch import Batch, BatchStream, ModelOutput, Searching, Task
 from recurra.core.state import State
-from recurra.training.distributed import unwrap
+from recurra.training.distributed import bare
 
 
 @torch.no_grad()
@@ -43,7 +43,7 @@ def run_over(
 
 def _answer(model: nn.Module, task: Task, batch: Batch, state: State | None, quick: bool) -> ModelOutput:
     if _searches(type(task)):
-        return cast(Searching, task).search(unwrap(model), batch, quick=quick)
+        return cast(Searching, task).search(bare(model), batch, quick=quick)
     output: ModelOutput = model(batch.inputs, state)
     return output
 

@@ -14,7 +14,7 @@ from recurra.core.batch import Acting, Batch, LossSum, ModelOutput, Task
 from recurra.core.seeding import load_rng_state, rng_state
 from recurra.core.state import State
 from recurra.training.averaging import WeightAverage
-from recurra.training.distributed import World, full, unwrap
+from recurra.training.distributed import World, bare, full, unwrap
 from recurra.training.optimizer import BaseOptimizerConfig, clip, penalise, set_rates
 
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -136,7 +136,7 @@ class TrainStep:
         if not isinstance(self.task, Acting):
             return batch
         with torch.no_grad():
-            acted = self.task.act(unwrap(self.model), batch)
+            acted = self.task.act(bare(self.model), batch)
         # What the model said by itself was said without dropout, and it is that distribution whose gradient is wanted:
         # with dropout, weights that are mostly negative would drive the two apart.
         self.model.train(acted.weights is None)
