@@ -29,6 +29,15 @@ class Resolution(StrEnum):
     HORIZON = "horizon"
 
 
+class OutputKind(StrEnum):
+    """What the numbers of an output are: logits of classes of which one is true, logits of labels of which each is true
+    or not, or estimates and parameters of distributions."""
+
+    CLASSES = "classes"
+    LABELS = "labels"
+    NUMBERS = "numbers"
+
+
 @dataclass(frozen=True, slots=True)
 class WindowSpec:
     """What a model may know of a forecast: the sizes of `core.inputs.Window`.
@@ -74,6 +83,7 @@ class TaskSpec:
         forbidden: pairs of outputs (one, next) that may not follow each other; output_size stands for the border before
             the first and after the last.
         window: sizes of a forecast's window, where the resolution is HORIZON.
+        output_kind: what the numbers of an output are.
     """
 
     input_kind: InputKind
@@ -87,6 +97,7 @@ class TaskSpec:
     eos_index: int | None = None
     forbidden: tuple[tuple[int, int], ...] = ()
     window: WindowSpec | None = None
+    output_kind: OutputKind = OutputKind.CLASSES
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +226,18 @@ class Choosing(Protocol):
         Raises:
             DataError: it can't read them.
         """
+
+
+@runtime_checkable
+class Pooling(Protocol):
+    """A model of several, each of which answers by itself; see `models.Ensemble`."""
+
+    @property
+    def parts(self) -> tuple[Any, ...]:
+        """The models."""
+
+    def pool(self, predictions: list[Any]) -> Any:
+        """One prediction out of one of each model."""
 
 
 class BatchStream(Protocol):

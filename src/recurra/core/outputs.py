@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from torch import Tensor
@@ -36,3 +37,25 @@ class Forecast(NamedTuple):
     shift: Tensor
     scale: Tensor
     samples: Tensor | None = None
+
+
+class Mixture(NamedTuple):
+    """Forecasts of the same values by several models.
+
+    Attributes:
+        parts: of one shape, each with a shift and a scale of its own.
+        shares: how much each counts; they sum to 1.
+    """
+
+    parts: tuple[Forecast, ...]
+    shares: tuple[float, ...]
+
+
+Foreseen = Forecast | Mixture
+
+
+def each(found: Foreseen, change: Callable[[Forecast], Forecast]) -> Foreseen:
+    """The forecast changed, or every part of a mixture."""
+    if isinstance(found, Mixture):
+        return found._replace(parts=tuple(map(change, found.parts)))
+    return change(found)

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, partial
 from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from recurra.core.outputs import Forecast
+from recurra.core.outputs import Forecast, Foreseen, Mixture
 from recurra.losses.beta import incomplete_beta
 
 _SMALLEST = 1e-4
 """Least standardised spread: keeps a likelihood from running away on a constant stretch."""
+_BISECTIONS = 50
 _TABLE = 513
 """Degrees of freedom at which quantiles of Student's t are kept."""
 
@@ -29,29 +31,41 @@ class Likelihood(ABC):
     is_count: ClassVar[bool] = False
     """True where targets must be whole numbers from 0."""
 
-    @abstractmethod
-    def loss(self, forecast: Forecast, targets: Tensor) -> Tensor:
+    def loss(self, forecast: Foreseen, targets: Tensor) -> Tensor:
         """(B, H, C) loss of each value; nats where there is a density.
 
         Args:
-            forecast: parameters (B, H, C, K).
+            forecast: parameters (B, H, C, K), or several such forecasts.
             targets: (B, H, C) in the window's units, no NaN.
         """
+        return self.pooled_loss(forecast, targets) if isinstance(forecast, Mixture) else self._loss(forecast, targets)
 
-    @abstractmethod
-    def mean(self, forecast: Forecast) -> Tensor:
+    def mean(self, forecast: Foreseen) -> Tensor:
         """(B, H, C) point forecasts; means of the sample paths where there are some."""
+        if isinstance(forecast, Mixture):
+            return weighted(forecast, self._mean)
+        return self._mean(forecast)
 
-    def quantile(self, forecast: Forecast, levels: Tensor) -> Tensor:
+    def quantile(self, forecast: Foreseen, levels: Tensor) -> Tensor:
         """(B, H, C, Q) quantiles; never falling along Q where `levels` rise.
 
         Args:
-            forecast: parameters (B, H, C, K), or sample paths, which then count alone.
+            forecast: parameters (B, H, C, K), or sample paths, which then count alone; or several such forecasts.
             levels: (Q,) between 0 and 1.
         """
+        if isinstance(forecast, Mixture):
+            return self.pooled_quantile(forecast, levels)
         if forecast.samples is not None:
             return _quantiles_of_paths(forecast.samples, levels.to(forecast.samples))
         return self._quantile(forecast, levels.to(forecast.parameters))
+
+    @abstractmethod
+    def pooled_loss(self, forecast: Mixture, targets: Tensor) -> Tensor:
+        """`loss` of several forecasts together: never more than the mean of their losses."""
+
+    @abstractmethod
+    def pooled_quantile(self, forecast: Mixture, levels: Tensor) -> Tensor:
+        """`quantile` of several forecasts together."""
 
     @abstractmethod
     def sample(self, parameters: Tensor, shift: Tensor, scale: Tensor, generator: torch.Generator | None) -> Tensor:
@@ -67,22 +81,63 @@ class Likelihood(ABC):
         """
 
     @abstractmethod
+    def _loss(self, forecast: Forecast, targets: Tensor) -> Tensor:
+        """`loss` of one forecast."""
+
+    @abstractmethod
+    def _mean(self, forecast: Forecast) -> Tensor:
+        """`mean` of one forecast."""
+
+    @abstractmethod
     def _quantile(self, forecast: Forecast, levels: Tensor) -> Tensor:
         """`quantile` by the parameters."""
 
 
-class Normal(Likelihood):
+class Density(Likelihood):
+    """A family of distributions; several of them together are their mixture (a linear pool).
+
+    Reference: Genest and Zidek (1986), Combining probability distributions, Statistical Science 1(1).
+    """
+
+    def pooled_loss(self, forecast: Mixture, targets: Tensor) -> Tensor:
+        """-log of the mean density."""
+        parts = [self._loss(part, targets) for part in forecast.parts]
+        shares = torch.tensor(forecast.shares, dtype=parts[0].dtype, device=parts[0].device)
+        return -(torch.stack(parts, -1).neg() + shares.log()).logsumexp(-1)
+
+    def pooled_quantile(self, forecast: Mixture, levels: Tensor) -> Tensor:
+        """Where the mean of the distribution functions crosses the levels: bisection between the parts' quantiles."""
+        found = torch.stack([self.quantile(part, levels).double() for part in forecast.parts])
+        low, high = found.amin(0), found.amax(0)
+        wanted = levels.to(low)
+        if self.is_count:
+            low = low - 1
+        for _ in range(_BISECTIONS):
+            middle = (low + high) / 2
+            middle = middle.floor() if self.is_count else middle
+            enough = weighted(forecast, partial(self._below, values=middle)) >= wanted
+            low, high = torch.where(enough, low, middle), torch.where(enough, middle, high)
+            if bool((high - low <= (1 if self.is_count else 0)).all()):
+                break
+        return high.to(forecast.parts[0].parameters)
+
+    @abstractmethod
+    def _below(self, forecast: Forecast, values: Tensor) -> Tensor:
+        """P(value <= `values`), (B, H, C, Q) float64."""
+
+
+class Normal(Density):
     """Parameters: mean, and a raw spread that softplus makes positive."""
 
     num_parameters = 2
 
-    def loss(self, forecast: Forecast, targets: Tensor) -> Tensor:
+    def _loss(self, forecast: Forecast, targets: Tensor) -> Tensor:
         """Negative log density."""
         mean, spread = _located(forecast.parameters)
         z = ((targets - forecast.shift) / forecast.scale - mean) / spread
         return 0.5 * z.square() + (spread * forecast.scale).log() + 0.5 * math.log(2 * math.pi)
 
-    def mean(self, forecast: Forecast) -> Tensor:
+    def _mean(self, forecast: Forecast) -> Tensor:
         """(B, H, C)."""
         return _centre(forecast)
 
@@ -94,13 +149,16 @@ class Normal(Likelihood):
     def _quantile(self, forecast: Forecast, levels: Tensor) -> Tensor:
         return _spread_out(forecast, torch.special.ndtri(levels))
 
+    def _below(self, forecast: Forecast, values: Tensor) -> Tensor:
+        return torch.special.ndtr(_standardised(forecast, values))
 
-class StudentT(Likelihood):
+
+class StudentT(Density):
     """Parameters: centre, raw spread, raw degrees of freedom, which are above 2 so that the variance is finite."""
 
     num_parameters = 3
 
-    def loss(self, forecast: Forecast, targets: Tensor) -> Tensor:
+    def _loss(self, forecast: Forecast, targets: Tensor) -> Tensor:
         """Negative log density."""
         centre, spread = _located(forecast.parameters)
         freedom = _freedom(forecast.parameters)
@@ -109,7 +167,7 @@ class StudentT(Likelihood):
         normaliser = torch.lgamma(half) - torch.lgamma(freedom / 2) - 0.5 * (freedom * math.pi).log()
         return half * torch.log1p(z.square() / freedom) - normaliser + (spread * forecast.scale).log()
 
-    def mean(self, forecast: Forecast) -> Tensor:
+    def _mean(self, forecast: Forecast) -> Tensor:
         """(B, H, C)."""
         return _centre(forecast)
 
@@ -129,8 +187,14 @@ class StudentT(Likelihood):
         share = (place - left)[..., None]
         return _spread_out(forecast, table[left] * (1 - share) + table[left + 1] * share)
 
+    def _below(self, forecast: Forecast, values: Tensor) -> Tensor:
+        z = _standardised(forecast, values)
+        freedom = _freedom(forecast.parameters)[..., None].double()
+        tail = incomplete_beta(freedom / 2, torch.full_like(freedom, 0.5), freedom / (freedom + z.square())) / 2
+        return torch.where(z > 0, 1 - tail, tail)
 
-class NegativeBinomial(Likelihood):
+
+class NegativeBinomial(Density):
     """Parameters: raw mean, raw overdispersion a; the variance is mean + a * mean^2.
 
     The window's units must be counts. The mean is scale * softplus(raw + shift / scale): DeepAR's form where the shift
@@ -142,7 +206,7 @@ class NegativeBinomial(Likelihood):
     num_parameters = 2
     is_count: ClassVar[bool] = True
 
-    def loss(self, forecast: Forecast, targets: Tensor) -> Tensor:
+    def _loss(self, forecast: Forecast, targets: Tensor) -> Tensor:
         """Negative log probability; in float64, as it is a small difference of large numbers."""
         mean, dispersion = self._moments(forecast.parameters.double(), forecast.shift.double(), forecast.scale.double())
         successes = 1 / dispersion
@@ -150,7 +214,7 @@ class NegativeBinomial(Likelihood):
         spread = torch.log1p(dispersion * mean)
         return ((targets + successes) * spread - targets * (dispersion * mean).log() - log_ways).to(targets.dtype)
 
-    def mean(self, forecast: Forecast) -> Tensor:
+    def _mean(self, forecast: Forecast) -> Tensor:
         """(B, H, C)."""
         if forecast.samples is not None:
             return forecast.samples.mean(1)
@@ -178,9 +242,21 @@ class NegativeBinomial(Likelihood):
             high, low = torch.where(enough & wide, middle, high), torch.where(~enough & wide, middle, low)
         return high.to(forecast.parameters)
 
+    def _below(self, forecast: Forecast, values: Tensor) -> Tensor:
+        mean, dispersion = self._moments(forecast.parameters.double(), forecast.shift, forecast.scale)
+        mean, dispersion = mean[..., None], dispersion[..., None]
+        found = incomplete_beta(1 / dispersion, values.clamp(min=0) + 1, 1 / (1 + dispersion * mean))
+        return torch.where(values < 0, 0.0, found)
+
     def _moments(self, parameters: Tensor, shift: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
         mean = scale * F.softplus(parameters[..., 0] + shift / scale) + _SMALLEST
         return mean, F.softplus(parameters[..., 1]) / scale.sqrt() + _SMALLEST
+
+
+def weighted(forecast: Mixture, of: Callable[[Forecast], Tensor]) -> Tensor:
+    """The mean over the parts of what `of` says of each."""
+    found = torch.stack([share * of(part) for part, share in zip(forecast.parts, forecast.shares, strict=True)])
+    return found.sum(0)
 
 
 def _quantiles_of_paths(samples: Tensor, levels: Tensor) -> Tensor:
@@ -243,6 +319,13 @@ def _spread_out(forecast: Forecast, standard: Tensor) -> Tensor:
     centre, spread = _located(forecast.parameters)
     values = centre[..., None] + spread[..., None] * standard.to(forecast.parameters)
     return forecast.shift[..., None] + forecast.scale[..., None] * values
+
+
+def _standardised(forecast: Forecast, values: Tensor) -> Tensor:
+    """(B, H, C, Q) float64: how many spreads values lie above the centre."""
+    centre, spread = _located(forecast.parameters.double())
+    scaled = (values - forecast.shift[..., None]) / forecast.scale[..., None]
+    return (scaled - centre[..., None]) / spread[..., None]
 
 
 def _standard_normal(like: Tensor, generator: torch.Generator | None) -> Tensor:

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from recurra.core.config import Config, by_kind
 from recurra.core.errors import ConfigError
-from recurra.core.outputs import Forecast
-from recurra.losses.distributions import Likelihood, NegativeBinomial, Normal, StudentT
+from recurra.core.outputs import Forecast, Mixture
+from recurra.losses.distributions import Likelihood, NegativeBinomial, Normal, StudentT, weighted
 
 _NO_DISTRIBUTION = (
     "this model forecasts points, and knows neither intervals nor sample paths. Train it with "
@@ -118,7 +118,22 @@ LIKELIHOODS: dict[str, Any] = {
 LikelihoodConfig = by_kind(LIKELIHOODS.values())
 
 
-class Point(Likelihood):
+class Values(Likelihood):
+    """Parameters that are values themselves; those of several forecasts are averaged.
+
+    Reference: quantiles, too: Lichtendahl, Grushka-Cockayne and Winkler (2013), Management Science 59(7).
+    """
+
+    def pooled_loss(self, forecast: Mixture, targets: Tensor) -> Tensor:
+        """Of the mean of the values."""
+        return self._loss(averaged(forecast), targets)
+
+    def pooled_quantile(self, forecast: Mixture, levels: Tensor) -> Tensor:
+        """The mean of the quantiles."""
+        return weighted(forecast, lambda part: self.quantile(part, levels))
+
+
+class Point(Values):
     """One number a step, without a distribution."""
 
     num_parameters = 1
@@ -128,12 +143,12 @@ class Point(Likelihood):
         """Take `error(found, wanted, reduction="none")`."""
         self._error = error
 
-    def loss(self, forecast: Forecast, targets: Tensor) -> Tensor:
+    def _loss(self, forecast: Forecast, targets: Tensor) -> Tensor:
         """(B, H, C) errors."""
-        errors: Tensor = self._error(self.mean(forecast), targets, reduction="none")
+        errors: Tensor = self._error(self._mean(forecast), targets, reduction="none")
         return errors
 
-    def mean(self, forecast: Forecast) -> Tensor:
+    def _mean(self, forecast: Forecast) -> Tensor:
         """(B, H, C)."""
         if forecast.samples is not None:
             return forecast.samples.mean(1)
@@ -147,7 +162,7 @@ class Point(Likelihood):
         raise ConfigError(_NO_DISTRIBUTION)
 
 
-class Quantiles(Likelihood):
+class Quantiles(Values):
     """Quantiles without a family; between the trained ones, and beyond them, straight lines on normal paper.
 
     Sorting mends quantiles that cross, and never makes the pinball loss worse (Chernozhukov et al., 2010, Econometrica
@@ -159,7 +174,7 @@ class Quantiles(Likelihood):
         self.quantiles = quantiles
         self.num_parameters = len(quantiles)
 
-    def loss(self, forecast: Forecast, targets: Tensor) -> Tensor:
+    def _loss(self, forecast: Forecast, targets: Tensor) -> Tensor:
         """(B, H, C) pinball losses, doubled and averaged over the quantiles: the median's is the absolute error.
 
         Reference: Koenker and Bassett (1978), Econometrica 46(1).
@@ -169,7 +184,7 @@ class Quantiles(Likelihood):
         above = targets[..., None] - found
         return 2 * torch.maximum(levels * above, (levels - 1) * above).mean(-1)
 
-    def mean(self, forecast: Forecast) -> Tensor:
+    def _mean(self, forecast: Forecast) -> Tensor:
         """(B, H, C) medians: the mean of a distribution is not known from some of its quantiles."""
         if forecast.samples is None and 0.5 in self.quantiles:
             middle = forecast.parameters.sort(-1).values[..., self.quantiles.index(0.5)]
@@ -197,3 +212,14 @@ class Quantiles(Likelihood):
         low, high = known.gather(-1, right - 1), known.gather(-1, right)
         share = (scores - knots[right - 1]) / (knots[right] - knots[right - 1])
         return low + share * (high - low)
+
+
+def averaged(forecast: Mixture) -> Forecast:
+    """One forecast whose parameters are the means of values, rising ones first."""
+
+    def values(part: Forecast) -> Tensor:
+        return part.shift[..., None] + part.scale[..., None] * part.parameters.sort(-1).values
+
+    found = weighted(forecast, values)
+    shift = torch.zeros_like(found[..., 0])
+    return Forecast(found, shift, torch.ones_like(shift))

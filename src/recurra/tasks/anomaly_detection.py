@@ -16,7 +16,17 @@ import numpy as np
 import torch
 from torch import nn
 
-from recurra.core.batch import Batch, BatchStream, InputKind, LossSum, ModelOutput, Resolution, TaskSpec, WindowSpec
+from recurra.core.batch import (
+    Batch,
+    BatchStream,
+    InputKind,
+    LossSum,
+    ModelOutput,
+    OutputKind,
+    Resolution,
+    TaskSpec,
+    WindowSpec,
+)
 from recurra.core.config import Config
 from recurra.core.outputs import Forecast
 from recurra.core.sequences import Sequences
@@ -66,6 +76,7 @@ class AnomalyDetection(SeriesItems):
                 target_size=size,
                 num_parameters=num_parameters,
             ),
+            output_kind=OutputKind.NUMBERS,
         )
 
     @property

@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 import torch
 
-from recurra.core.batch import Batch, InputKind, LossSum, ModelOutput, Resolution, TaskSpec, WindowSpec
+from recurra.core.batch import Batch, InputKind, LossSum, ModelOutput, OutputKind, Resolution, TaskSpec, WindowSpec
 from recurra.core.config import Config
 from recurra.core.errors import ConfigError
 from recurra.core.outputs import Forecast
@@ -80,6 +80,7 @@ class Forecasting(SeriesItems):
             output_size=size * window.num_parameters,
             resolution=Resolution.HORIZON,
             window=window,
+            output_kind=OutputKind.NUMBERS,
         )
 
     @property

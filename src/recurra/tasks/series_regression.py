@@ -15,7 +15,7 @@ from pydantic import Field
 from torch import Tensor
 
 from recurra.baselines.series import series_regression_baselines
-from recurra.core.batch import Batch, InputKind, LossSum, Metrics, Resolution, TaskSpec
+from recurra.core.batch import Batch, InputKind, LossSum, Metrics, OutputKind, Resolution, TaskSpec
 from recurra.core.config import Config
 from recurra.core.errors import DataError
 from recurra.data import Splits
@@ -70,6 +70,7 @@ class SeriesRegression(WholeSeries):
             input_size=fitted.coding.size,
             output_size=len(targets.names),
             resolution=Resolution.SEQUENCE,
+            output_kind=OutputKind.NUMBERS,
         )
         self._loss: Any = LOSSES[config.loss]
 

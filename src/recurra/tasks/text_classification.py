@@ -17,7 +17,7 @@ from pydantic import Field
 from torch import Tensor
 
 from recurra.baselines import classification_baselines
-from recurra.core.batch import Batch, InputKind, LossSum, Metrics, Resolution, TaskSpec
+from recurra.core.batch import Batch, InputKind, LossSum, Metrics, OutputKind, Resolution, TaskSpec
 from recurra.core.config import Config
 from recurra.core.errors import ConfigError, DataError
 from recurra.data import (
@@ -97,6 +97,7 @@ class TextClassification(TextItems):
             output_size=len(labels),
             resolution=Resolution.SEQUENCE,
             output_prior=None if config.multi_label else tuple(share.tolist()),
+            output_kind=OutputKind.LABELS if config.multi_label else OutputKind.CLASSES,
         )
         self._weights: Tensor | None = None
         if config.class_weights == "balanced":
