@@ -26,7 +26,9 @@ from recurra.metrics import (
     RegressionMetrics,
     Scored,
     ScoredAnswer,
+    StepMetrics,
     SummaryMetrics,
+    SumMetrics,
     Tagged,
     TagMetrics,
     TranslationMetrics,
@@ -105,6 +107,17 @@ def scored() -> tuple[list[Any], list[Any]]:
     return rows, [row if place % 3 else None for place, row in enumerate(rng.random((NUM_ROWS, 9)) > 0.8)]
 
 
+def chosen() -> tuple[list[Any], list[Any]]:
+    rng = np.random.default_rng(0)
+    sizes = rng.integers(0, 6, NUM_ROWS)
+    return [rng.integers(0, 3, size) for size in sizes], [rng.integers(0, 2, size) for size in sizes]
+
+
+def sums() -> tuple[list[Any], list[Any]]:
+    predictions, references = numbers()
+    return [row[0] for row in predictions], [row[0] for row in references]
+
+
 COLLECTORS: dict[str, tuple[Callable[[], Metrics], Callable[[], tuple[list[Any], list[Any]]]]] = {
     "classification": (lambda: ClassificationMetrics(LABELS), classified),
     "multi-label": (lambda: MultiLabelMetrics(LABELS), multi_classified),
@@ -116,6 +129,8 @@ COLLECTORS: dict[str, tuple[Callable[[], Metrics], Callable[[], tuple[list[Any],
     "regression": (lambda: RegressionMetrics(("height", "weight")), numbers),
     "forecasts": (lambda: ForecastMetrics((0.1, 0.5, 0.9), (80,)), forecasts),
     "anomaly": (AnomalyMetrics, scored),
+    "sums": (SumMetrics, sums),
+    "steps": (StepMetrics, chosen),
 }
 every_collector = pytest.mark.parametrize(("make", "inputs"), COLLECTORS.values(), ids=COLLECTORS)
 

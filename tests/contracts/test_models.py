@@ -354,6 +354,10 @@ CASES: list[tuple[str, Family, dict[str, Any]]] = [
     ("series-autoencoder", AGAIN, {"hidden_size": 24, "cell": "lstm", "latent_size": 12}),
 ]
 EVERY = pytest.mark.parametrize(("kind", "family", "options"), CASES, ids=lambda part: getattr(part, "name", str(part)))
+    ("recurrent-network", LANGUAGE, {}),
+    ("recurrent-network", LANGUAGE, {"cell": "gru", "num_layers": 2}),
+    ("recurrent-network", SERIES, {"cell": "gru"}),
+    ("recurrent-network", SERIES, {"bidirectional": True, "num_layers": 2}),
 
 
 def build(kind: str, family: Family, options: dict[str, Any], seed: int = 1) -> nn.Module:

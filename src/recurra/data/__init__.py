@@ -4,6 +4,7 @@ from recurra.data.calendar import CALENDAR, calendar_columns, calendar_features,
 from recurra.data.collate import Example, collate_tokens
 from recurra.data.columns import ColumnChoice, choose_columns, usable_rows
 from recurra.data.config import DataConfig
+from recurra.data.generating import FreshBatches, drawn_by
 from recurra.data.labelled_reading import SeriesRows, read_labelled_series
 from recurra.data.labelled_series import LabelledSeries
 from recurra.data.labels import Labels, fit_labels, smoothed_shares
@@ -33,6 +34,7 @@ __all__ = [
     "DataConfig",
     "Example",
     "Frequency",
+    "FreshBatches",
     "LabelledSeries",
     "Labels",
     "PieceSource",
@@ -63,6 +65,7 @@ __all__ = [
     "calendar_features",
     "choose_columns",
     "collate_tokens",
+    "drawn_by",
     "encode_tokens",
     "fit_labels",
     "fit_vocabulary",

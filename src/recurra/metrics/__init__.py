@@ -35,6 +35,7 @@ from recurra.metrics.language import LanguageMetrics, bits_per_character, perple
 from recurra.metrics.multilabel import hamming_loss, micro_f1, multilabel_scores, subset_accuracy
 from recurra.metrics.nab import NAB_PROFILES, NabProfile, NabScore, NabSeries, best_nab_score, nab_score
 from recurra.metrics.regression import RegressionMetrics, mean_absolute_error, r_squared, root_mean_squared_error
+from recurra.metrics.problems import StepMetrics, SumMetrics
 from recurra.metrics.schemes import Scheme, Span, breaks, convert, detect_scheme, spans_of, tags_of
 from recurra.metrics.tagging import Tagged, TaggedSpan, TagMetrics
 
@@ -50,6 +51,8 @@ METRICS = {
     "forecasts": ForecastMetrics,
     "anomaly": AnomalyMetrics,
 }
+    "sums": SumMetrics,
+    "steps": StepMetrics,
 
 __all__ = [
     "METRICS",
@@ -75,6 +78,8 @@ __all__ = [
     "ScoredAnswer",
     "Span",
     "SummaryMetrics",
+    "StepMetrics",
+    "SumMetrics",
     "TagMetrics",
     "Tagged",
     "TaggedSpan",

@@ -12,6 +12,7 @@ from recurra.models.generative_classifier import GenerativeClassifier, Generativ
 from recurra.models.language_model import LanguageModel, LanguageModelConfig
 from recurra.models.lstm_fcn import LSTMFCN, LSTMFCNConfig
 from recurra.models.reader import Reader, ReaderConfig
+from recurra.models.recurrent_network import RecurrentNetwork, RecurrentNetworkConfig
 from recurra.models.seasonal_forecaster import SeasonalForecaster, SeasonalForecasterConfig
 from recurra.models.series_autoencoder import SeriesAutoencoder, SeriesAutoencoderConfig
 from recurra.models.series_classifier import SeriesClassifier, SeriesClassifierConfig
@@ -39,6 +40,7 @@ MODELS: dict[str, Any] = {
     "series-ensemble": SeriesEnsemble,
     "series-predictor": SeriesPredictor,
     "series-autoencoder": SeriesAutoencoder,
+    "recurrent-network": RecurrentNetwork,
 }
 ModelConfig = by_kind(model.Config for model in MODELS.values())
 
@@ -63,6 +65,8 @@ __all__ = [
     "ModelConfig",
     "Reader",
     "ReaderConfig",
+    "RecurrentNetwork",
+    "RecurrentNetworkConfig",
     "SeasonalForecaster",
     "SeasonalForecasterConfig",
     "SeriesAutoencoder",

@@ -18,7 +18,7 @@ tags: [recurrent-neural-network, {config.task.kind}]
 ---
 # {config.task.kind}: {config.model.kind}, {_size(config.model)}
 {start}
-Trained on `{config.data.train}` with seed {config.seed}.
+Trained on {_source(config)} with seed {config.seed}.
 
 ## Results
 
@@ -43,6 +43,10 @@ model = recurra.load("FOLDER")
 
 {task.limits()}
 """
+
+
+def _source(config: RunConfig) -> str:
+    return "examples drawn by the task" if config.data.train is None else f"`{config.data.train}`"
 
 
 def _size(model: Any) -> str:

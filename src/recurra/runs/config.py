@@ -30,6 +30,7 @@ MODELS_OF_TASK = {
     "series-classification": ("series-classifier", "lstm-fcn", "crnn", "series-ensemble"),
     "series-regression": ("series-classifier", "lstm-fcn", "crnn", "series-ensemble"),
     "anomaly-detection": ("series-predictor", "series-autoencoder"),
+    "adding-problem": ("recurrent-network", "series-classifier"),
 }
 
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from recurra.core.config import by_kind
+from recurra.tasks.adding_problem import AddingProblem, AddingProblemConfig
 from recurra.tasks.anomaly_detection import AnomalyDetection
 from recurra.tasks.anomaly_options import AnomalyDetectionConfig
 from recurra.tasks.anomaly_results import AnomalyResult
@@ -50,11 +51,14 @@ TASKS: dict[str, Any] = {
     "series-classification": SeriesClassification,
     "series-regression": SeriesRegression,
     "anomaly-detection": AnomalyDetection,
+    "adding-problem": AddingProblem,
 }
 TaskConfig = by_kind(task.Config for task in TASKS.values())
 
 __all__ = [
     "TASKS",
+    "AddingProblem",
+    "AddingProblemConfig",
     "Alignment",
     "AnomalyDetection",
     "AnomalyDetectionConfig",
