@@ -6,7 +6,7 @@ This module imports no torch, and a component's Config stands in the component's
 from __future__ import annotations
 
 import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
@@ -132,6 +132,17 @@ def to_yaml(config: Config) -> str:
     """The config with all its values, in the order of its fields."""
     text: str = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=1000)
     return text
+
+
+def flatten(
+    values: Mapping[str, Any], is_leaf: Callable[[Mapping[str, Any]], bool] = lambda _: False, prefix: str = ""
+) -> dict[str, Any]:
+    """Nested groups as one mapping with dotted keys; a group that `is_leaf` accepts stays whole."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        nested = isinstance(value, Mapping) and not is_leaf(value)
+        flat |= flatten(value, is_leaf, f"{prefix}{key}.") if nested else {f"{prefix}{key}": value}
+    return flat
 
 
 def option_rows(cls: type[Config], prefix: str = "") -> Iterable[tuple[str, str, str, str]]:

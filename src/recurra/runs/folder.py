@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 import recurra
-from recurra.core.config import to_yaml
+from recurra.core.config import flatten, to_yaml
 from recurra.core.errors import ConfigError, DataError, OutputError
 from recurra.core.files import require_writable, write_json, write_text
 from recurra.runs.config import RunConfig, read_run_config
@@ -74,7 +74,7 @@ def require_same_config(out: Path, config: RunConfig) -> None:
     Raises:
         ConfigError: names the options that differ.
     """
-    stored, given = _flat(read_config(out).model_dump(mode="json")), _flat(config.model_dump(mode="json"))
+    stored, given = flatten(read_config(out).model_dump(mode="json")), flatten(config.model_dump(mode="json"))
     differing = [key for key in sorted({*stored, *given}) if stored.get(key) != given.get(key)]
     if differing:
         shown = "; ".join(f"{key}: {stored.get(key)} there, {given.get(key)} now" for key in differing[:5])
@@ -125,10 +125,3 @@ def _require_unicode(out: Path, config: RunConfig) -> None:
     except UnicodeEncodeError as error:
         name = error.object[max(0, error.start - 30) : error.end + 30]
         raise ConfigError(f"a name in the options is not valid UTF-8 (near {name!r}). Rename the file.") from error
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return flat

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
-from recurra.core.config import Config, parse
+from recurra.core.config import Config, flatten, parse
 from recurra.core.errors import ConfigError
 
 
@@ -47,23 +47,15 @@ def _values(given: Any) -> Values:
     return found
 
 
-def _flat(given: Any, is_leaf: Any, prefix: str = "") -> Any:
-    """Nested groups, as dotted options on the command line make them, as one mapping with dotted keys."""
+def _flat_space(given: Any) -> Any:
+    """Dotted options of the command line come as nested groups."""
     if not isinstance(given, Mapping):
         return given
-    flat: dict[str, Any] = {}
-    for key, value in given.items():
-        nested = isinstance(value, Mapping) and not is_leaf(value)
-        flat |= _flat(value, is_leaf, f"{prefix}{key}.") if nested else {f"{prefix}{key}": value}
-    return flat
-
-
-def _flat_space(given: Any) -> Any:
-    return _flat(given, lambda group: group.keys() & Range.model_fields.keys())
+    return flatten(given, lambda group: not group.keys().isdisjoint(Range.model_fields))
 
 
 def _flat_options(given: Any) -> Any:
-    return _flat(given, lambda group: False)
+    return flatten(given) if isinstance(given, Mapping) else given
 
 
 class TuneConfig(Config):

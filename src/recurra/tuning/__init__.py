@@ -1,0 +1,1 @@
+"""Floor 8: a search over the options of a run."""
