@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from recurra.cells import Cell
 from recurra.core.batch import ModelOutput
@@ -39,6 +39,8 @@ class Tuned(nn.Module):
         # a module's name can't hold a dot
         self.changes = nn.ModuleDict({name.replace(".", "/"): change for name, change in changes.items()})
         self.trained = frozenset(trained)
+        places = _places(model)
+        self._places = {name: places[id(model.get_parameter(name))] for name in changes}
         self._frozen = [
             name for name, weight in model.named_parameters() if name not in self.trained and weight.requires_grad
         ]
@@ -51,12 +53,31 @@ class Tuned(nn.Module):
         if not self.training:
             output: ModelOutput = self.plain(inputs, state)
             return output
-        found: ModelOutput = functional_call(self.plain, self.weights(), (inputs, state))
+        with self._changed():
+            found: ModelOutput = self.plain(inputs, state)
         return found
 
     def weights(self) -> dict[str, Tensor]:
         """The changed weights, by name."""
         return {key.replace("/", "."): change() for key, change in self.changes.items()}
+
+    @contextmanager
+    def _changed(self) -> Iterator[None]:
+        """The changed weights in the model's place, wherever it holds them.
+
+        `torch.func.functional_call` does the same, but not where one module stands at two places of the model.
+        """
+        kept = {name: self.plain.get_parameter(name) for name in self._places}
+        try:
+            self._put(self.weights())
+            yield
+        finally:
+            self._put(kept)
+
+    def _put(self, weights: Mapping[str, Tensor]) -> None:
+        for name, weight in weights.items():
+            for module, own in self._places[name]:
+                module._parameters[own] = weight  # type: ignore[assignment]
 
     @torch.no_grad()
     def merge(self) -> None:
@@ -137,6 +158,15 @@ def tune(model: nn.Module, method: Config, new: Collection[str]) -> nn.Module:
     if not trained and not changes:
         raise ConfigError(f"`finetune.method`: {method.kind} finds nothing to train in this model.")  # type: ignore[attr-defined]
     return Tuned(model, trained, changes)
+
+
+def _places(model: nn.Module) -> dict[int, list[tuple[nn.Module, str]]]:
+    """Which modules hold each parameter, and by which name; by its id."""
+    found: dict[int, list[tuple[nn.Module, str]]] = {}
+    for module in model.modules():
+        for name, weight in module._parameters.items():
+            found.setdefault(id(weight), []).append((module, name))
+    return found
 
 
 def of_model(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

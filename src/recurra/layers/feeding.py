@@ -48,7 +48,7 @@ class FedSteps:
         if self.fed_weight is None:
             return known
         cell = self.cells[0]
-        weight, bias = cell.get_parameter("weight_ih")[:, : self.known_size], cell._parameters.get("bias_ih")
+        weight, bias = cast(Tensor, cell.weight_ih)[:, : self.known_size], cell._parameters.get("bias_ih")
         return rows_linear(known, weight, bias)
 
     def step(self, projected: Tensor, fed: Tensor, states: State) -> tuple[Tensor, State]:
@@ -101,4 +101,4 @@ def _fed_weight(cell: Cell, known_size: int) -> Tensor | None:
     linear = any(type(cell).project is kind.project for kind in _LINEAR_INPUT)
     if not linear or cell._parameters.get("norm_ih") is not None:
         return None
-    return cell.get_parameter("weight_ih")[:, known_size:].contiguous()
+    return cast(Tensor, cell.weight_ih)[:, known_size:].contiguous()

@@ -209,7 +209,7 @@ class Recurrent(nn.Module):
         hidden_mask = locked_mask(xs, cell.output_size, dropout.recurrent) if dropout.recurrent else None
         weight_mask = {}
         if dropout.weight:
-            weight = cell.get_parameter("weight_hh")
+            weight = cast(Tensor, cell.weight_hh)
             weight_mask = {"weight_hh": F.dropout(torch.ones_like(weight), dropout.weight)}
         return Noise(hidden_mask, zoneout or 0.0, weight_mask, training=True)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -103,34 +103,21 @@ class AdaptiveSoftmax(SoftmaxHead):
     def forward(self, hidden: Tensor) -> Tensor | DeferredLogits:
         """Log-probabilities in evaluation, `AdaptiveLogits` in training."""
         hidden = self.project(hidden)
-        return AdaptiveLogits(hidden, self) if self.training else self.log_probs(hidden)
+        if not self.training:
+            return self.log_probs(hidden)
+        projections = [cast(nn.Linear, projection).weight for projection in self.tail_projections]
+        return AdaptiveLogits(hidden, self._scorers(), projections, self.class_to_rank, self.borders)
 
     def log_probs(self, hidden: Tensor) -> Tensor:
         """(..., output_size) log-probabilities of projected hidden states (..., row_size)."""
         head, *tails = self._scorers()
-        scores = self._log_softmax(hidden, head)
+        scores = _log_softmax(hidden, head)
         num_frequent = self.borders[1]
         parts = [scores[..., :num_frequent]]
         for k, tail in enumerate(tails):
-            inner = self._log_softmax(self.tail_projections[k](hidden), tail)
+            inner = _log_softmax(self.tail_projections[k](hidden), tail)
             parts.append(inner + scores[..., num_frequent + k, None])
         return torch.cat(parts, dim=-1).index_select(-1, self.class_to_rank)
-
-    def loss_total(self, hidden: Tensor, targets: Tensor) -> Tensor:
-        """Summed negative log-likelihood of targets (N,) given projected hidden states (N, row_size)."""
-        head, *tails = self._scorers()
-        ranks = self.class_to_rank[targets]
-        borders = torch.tensor(self.borders[1:], device=ranks.device)
-        cluster = torch.bucketize(ranks, borders, right=True)
-        in_head = torch.where(cluster == 0, ranks, self.borders[1] + cluster - 1)
-        scores = self._log_softmax(hidden, head)
-        total = -scores.gather(1, in_head[:, None]).sum()
-        for k, tail in enumerate(tails):
-            # A tail without positions is computed too (of no rows), so that each weight has a gradient on every rank.
-            rows = (cluster == k + 1).nonzero().squeeze(1)
-            inner = self._log_softmax(self.tail_projections[k](hidden.index_select(0, rows)), tail)
-            total = total - inner.gather(1, ranks[rows, None] - self.borders[k + 1]).sum()
-        return total
 
     def _scorers(self) -> list[tuple[Tensor, Tensor]]:
         """Weight and bias of the head (its tails' entries last), then of each tail; in the order of ranks."""
@@ -144,11 +131,6 @@ class AdaptiveSoftmax(SoftmaxHead):
         first = torch.cat([weights[0], self.tail_weight]), torch.cat([biases[0], self.tail_bias])
         return [first, *zip(weights[1:], biases[1:], strict=True)]
 
-    @staticmethod
-    def _log_softmax(hidden: Tensor, scorer: tuple[Tensor, Tensor]) -> Tensor:
-        logits = F.linear(hidden, *scorer)
-        return logits.log_softmax(-1, dtype=torch.promote_types(logits.dtype, torch.float32))
-
 
 @dataclass(frozen=True, slots=True)
 class AdaptiveLogits:
@@ -156,11 +138,17 @@ class AdaptiveLogits:
 
     Attributes:
         hidden: (B, T, row_size).
-        head: what scores them.
+        scorers: weight and bias of the head, then of each tail.
+        projections: (tail size, row_size) of each tail.
+        class_to_rank: (output_size,).
+        borders: ranks at which head and tails begin and end.
     """
 
     hidden: Tensor
-    head: AdaptiveSoftmax
+    scorers: list[tuple[Tensor, Tensor]]
+    projections: list[Tensor]
+    class_to_rank: Tensor
+    borders: list[int]
 
     def cross_entropy(self, targets: Tensor, mask: Tensor | None = None, label_smoothing: float = 0.0) -> LossSum:
         """Exactly -log P of the targets; see `DeferredLogits`.
@@ -174,7 +162,28 @@ class AdaptiveLogits:
                 "of all classes at every position. Set label_smoothing=0, or use the softmax `full` or `sampled`."
             )
         hidden, targets = real_positions(self.hidden, targets, mask)
-        return loss_sum(self.head.loss_total(hidden, targets), targets)
+        return loss_sum(self._total(hidden, targets), targets)
+
+    def _total(self, hidden: Tensor, targets: Tensor) -> Tensor:
+        """Summed negative log-likelihood of targets (N,) given projected hidden states (N, row_size)."""
+        head, *tails = self.scorers
+        ranks = self.class_to_rank[targets]
+        borders = torch.tensor(self.borders[1:], device=ranks.device)
+        cluster = torch.bucketize(ranks, borders, right=True)
+        in_head = torch.where(cluster == 0, ranks, self.borders[1] + cluster - 1)
+        scores = _log_softmax(hidden, head)
+        total = -scores.gather(1, in_head[:, None]).sum()
+        for k, tail in enumerate(tails):
+            # A tail without positions is computed too (of no rows), so that each weight has a gradient on every rank.
+            rows = (cluster == k + 1).nonzero().squeeze(1)
+            inner = _log_softmax(F.linear(hidden.index_select(0, rows), self.projections[k]), tail)
+            total = total - inner.gather(1, ranks[rows, None] - self.borders[k + 1]).sum()
+        return total
+
+
+def _log_softmax(hidden: Tensor, scorer: tuple[Tensor, Tensor]) -> Tensor:
+    logits = F.linear(hidden, *scorer)
+    return logits.log_softmax(-1, dtype=torch.promote_types(logits.dtype, torch.float32))
 
 
 def _borders(cutoffs: tuple[float, ...], output_size: int) -> list[int]:
