@@ -280,6 +280,13 @@ ENSEMBLE = replace(
     name="ensemble",
     loss=lambda prediction, batch: cross_entropy(prediction, batch.targets[:, None].expand(prediction.shape[:2])),
 )
+
+
+def members(kind: str, *options: dict[str, Any]) -> list[dict[str, Any]]:
+    """Configs of an ensemble's members."""
+    return [{"kind": kind, **SIZES, **one} for one in options]
+
+
 CASES: list[tuple[str, Family, dict[str, Any]]] = [
     ("language-model", LANGUAGE, {}),
     ("language-model", LANGUAGE, {"tied": True, "num_layers": 2, "last_size": 8, "cell": "gru"}),
@@ -358,6 +365,13 @@ EVERY = pytest.mark.parametrize(("kind", "family", "options"), CASES, ids=lambda
     ("recurrent-network", LANGUAGE, {"cell": "gru", "num_layers": 2}),
     ("recurrent-network", SERIES, {"cell": "gru"}),
     ("recurrent-network", SERIES, {"bidirectional": True, "num_layers": 2}),
+    ("ensemble", LANGUAGE, {"members": members("language-model", {}, {"cell": "gru", "hidden_size": 7})}),
+    ("ensemble", LABEL, {"members": members("text-classifier", {}, {"pooling": "max"})}),
+    ("ensemble", PAIR, {"members": members("encoder-decoder", {}, {"decoder": {"attention": "general"}})}),
+    ("ensemble", TAGS, {"members": members("tagger", {"head": "softmax"}, {"head": "crf"}), "shares": [0.4, 0.6]}),
+    ("ensemble", READING, {"members": members("reader", {}, {"flow": True})}),
+]
+EVERY = pytest.mark.parametrize(("kind", "family", "options"), CASES, ids=lambda part: getattr(part, "name", str(part)))
 
 
 def build(kind: str, family: Family, options: dict[str, Any], seed: int = 1) -> nn.Module:
@@ -489,7 +503,11 @@ def test_the_first_loss_is_the_entropy_of_the_prior(kind: str, family: Family, o
 @EVERY
 def test_evaluation_is_the_same_each_time_and_weights_travel(kind: str, family: Family, options: Any) -> None:
     dropout = {"dropout": {"input": 0.5, "output": 0.5, "embedding": 0.3}}
-    dropped = {"member": {**options["member"], **dropout}} if "member" in options else {**options, **dropout}
+    dropped = {**options, **dropout}
+    if "member" in options:
+        dropped = {"member": {**options["member"], **dropout}}
+    elif "members" in options:
+        dropped = {**options, "members": [{**member, **dropout} for member in options["members"]]}
     first = build(kind, family, dropped).eval()
     second = build(kind, family, dropped, seed=9).eval()
     batch = family.batch()

@@ -44,11 +44,11 @@ class Mixture(NamedTuple):
 
     Attributes:
         parts: of one shape, each with a shift and a scale of its own.
-        shares: how much each counts; they sum to 1.
+        shares: (M,) how much each counts; they sum to 1.
     """
 
     parts: tuple[Forecast, ...]
-    shares: tuple[float, ...]
+    shares: Tensor
 
 
 Foreseen = Forecast | Mixture

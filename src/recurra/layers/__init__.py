@@ -12,7 +12,7 @@ from recurra.layers.attention import (
 from recurra.layers.bridge import Bridge
 from recurra.layers.convolution import ConvolutionConfig, Convolutions, StepNorm
 from recurra.layers.copying import CopyScores, require_full
-from recurra.layers.crf import LinearChainCRF
+from recurra.layers.crf import ChainWeights, LinearChainCRF
 from recurra.layers.decoder import AttentiveDecoder, DecoderConfig, DecoderOutput, DecoderState
 from recurra.layers.dilated import DilatedRecurrent
 from recurra.layers.dropout import EmbeddingDropout, LockedDropout
@@ -52,6 +52,7 @@ __all__ = [
     "AttentionOutput",
     "AttentiveDecoder",
     "Bridge",
+    "ChainWeights",
     "ChunkedSoftmax",
     "ChunkedSoftmaxConfig",
     "ConvolutionConfig",

@@ -102,8 +102,7 @@ class Density(Likelihood):
     def pooled_loss(self, forecast: Mixture, targets: Tensor) -> Tensor:
         """-log of the mean density."""
         parts = [self._loss(part, targets) for part in forecast.parts]
-        shares = torch.tensor(forecast.shares, dtype=parts[0].dtype, device=parts[0].device)
-        return -(torch.stack(parts, -1).neg() + shares.log()).logsumexp(-1)
+        return -(torch.stack(parts, -1).neg() + forecast.shares.to(parts[0]).log()).logsumexp(-1)
 
     def pooled_quantile(self, forecast: Mixture, levels: Tensor) -> Tensor:
         """Where the mean of the distribution functions crosses the levels: bisection between the parts' quantiles."""
@@ -255,8 +254,8 @@ class NegativeBinomial(Density):
 
 def weighted(forecast: Mixture, of: Callable[[Forecast], Tensor]) -> Tensor:
     """The mean over the parts of what `of` says of each."""
-    found = torch.stack([share * of(part) for part, share in zip(forecast.parts, forecast.shares, strict=True)])
-    return found.sum(0)
+    found = torch.stack([of(part) for part in forecast.parts], -1)
+    return found @ forecast.shares.to(found)
 
 
 def _quantiles_of_paths(samples: Tensor, levels: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Floor 5: architectures. A new model is one file and one line of MODELS."""
+"""Floor 5: architectures. A new model is one file and one line of SINGLE."""
 
 from typing import Any
 
@@ -6,11 +6,13 @@ from recurra.core.config import by_kind
 from recurra.models.autoregressive_forecaster import AutoregressiveForecaster, AutoregressiveForecasterConfig
 from recurra.models.crnn import CRNN, CRNNConfig
 from recurra.models.encoder_decoder import EncoderDecoder, EncoderDecoderConfig
+from recurra.models.ensemble import Ensemble, EnsembleConfig
 from recurra.models.forecast_decoder import ForecastDecoder, ForecastDecoderConfig
 from recurra.models.forecaster import Forecaster, ForecasterConfig
 from recurra.models.generative_classifier import GenerativeClassifier, GenerativeClassifierConfig
 from recurra.models.language_model import LanguageModel, LanguageModelConfig
 from recurra.models.lstm_fcn import LSTMFCN, LSTMFCNConfig
+from recurra.models.mixing import mix
 from recurra.models.reader import Reader, ReaderConfig
 from recurra.models.recurrent_network import RecurrentNetwork, RecurrentNetworkConfig
 from recurra.models.seasonal_forecaster import SeasonalForecaster, SeasonalForecasterConfig
@@ -18,30 +20,12 @@ from recurra.models.series_autoencoder import SeriesAutoencoder, SeriesAutoencod
 from recurra.models.series_classifier import SeriesClassifier, SeriesClassifierConfig
 from recurra.models.series_ensemble import SeriesEnsemble, SeriesEnsembleConfig
 from recurra.models.series_predictor import SeriesPredictor, SeriesPredictorConfig
+from recurra.models.single import SINGLE
 from recurra.models.story_reader import StoryReader, StoryReaderConfig
 from recurra.models.tagger import Tagger, TaggerConfig
 from recurra.models.text_classifier import TextClassifier, TextClassifierConfig
 
-MODELS: dict[str, Any] = {
-    "language-model": LanguageModel,
-    "text-classifier": TextClassifier,
-    "generative-classifier": GenerativeClassifier,
-    "encoder-decoder": EncoderDecoder,
-    "tagger": Tagger,
-    "forecaster": Forecaster,
-    "seasonal-forecaster": SeasonalForecaster,
-    "forecast-decoder": ForecastDecoder,
-    "autoregressive-forecaster": AutoregressiveForecaster,
-    "reader": Reader,
-    "story-reader": StoryReader,
-    "series-classifier": SeriesClassifier,
-    "lstm-fcn": LSTMFCN,
-    "crnn": CRNN,
-    "series-ensemble": SeriesEnsemble,
-    "series-predictor": SeriesPredictor,
-    "series-autoencoder": SeriesAutoencoder,
-    "recurrent-network": RecurrentNetwork,
-}
+MODELS: dict[str, Any] = {**SINGLE, "ensemble": Ensemble}
 ModelConfig = by_kind(model.Config for model in MODELS.values())
 
 __all__ = [
@@ -53,6 +37,8 @@ __all__ = [
     "CRNNConfig",
     "EncoderDecoder",
     "EncoderDecoderConfig",
+    "Ensemble",
+    "EnsembleConfig",
     "ForecastDecoder",
     "ForecastDecoderConfig",
     "Forecaster",
@@ -83,4 +69,5 @@ __all__ = [
     "TaggerConfig",
     "TextClassifier",
     "TextClassifierConfig",
+    "mix",
 ]

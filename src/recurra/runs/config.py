@@ -50,8 +50,9 @@ class RunConfig(Config):
     @model_validator(mode="after")
     def _model_fits_task(self) -> RunConfig:
         fitting = MODELS_OF_TASK[self.task.kind]
-        if self.model.kind not in fitting:
-            raise ValueError(f"task {self.task.kind} needs model.kind={' or '.join(fitting)}, not {self.model.kind}")
+        for model in getattr(self.model, "members", (self.model,)):
+            if model.kind not in fitting:
+                raise ValueError(f"task {self.task.kind} needs model.kind={' or '.join(fitting)}, not {model.kind}")
         if self.finetune is not None and self.finetune.adapt_epochs and self.task.kind != "text-classification":
             raise ValueError("finetune.adapt_epochs is for text classification only")
         return self
