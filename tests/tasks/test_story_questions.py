@@ -88,7 +88,10 @@ def test_answers_not_seen_in_training_count_as_wrong(tmp_path: Path) -> None:
     assert metrics.compute()["accuracy"] == 0.5
     report = task.report(found, truth)
     assert report["confusion"][0] == ["home", "out", "(not seen in training)"]
-    assert report["examples"][0][1:] == ("home", "(not seen in training)"), "wrong answers come first"
+    judged = task.judge(prepared.splits.test, found, truth)
+    ((cost, shown),) = judged.worst(1)
+    assert shown[2] == "(not seen in training)" and cost > 20, "an answer that can't be given costs most"
+    assert judged.figure(judged.terms.sum(0)) == 0.5
     assert set(report["classes"]) == set(report["confusion"][0])
 
 

@@ -132,7 +132,8 @@ def test_parts_of_speech(tmp_path: Path) -> None:
     assert task.line(None, row) == "the/DET dog/NOUN barks/VERB"
     report = task.report(predictions, task.references(batch))
     assert report["confusion"] == (["DET", "NOUN", "VERB"], [[3, 0, 0], [0, 3, 0], [0, 0, 1]])
-    assert report["examples"] == [] and report["classes"]["NOUN"]["support"] == 3
+    assert report["classes"]["NOUN"]["support"] == 3
+    assert not task.judge(prepared.splits.train, predictions, task.references(batch)).worst(9)
     assert task.baselines(prepared.splits.train, prepared.splits.valid)["most-frequent-tag"]["accuracy"] == 1
     assert prepare(tmp_path, NAMES, scheme="none").task.tags.scheme is None  # type: ignore[attr-defined]
 

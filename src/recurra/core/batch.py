@@ -245,6 +245,10 @@ class BatchStream(Protocol):
 
     carries_state: bool
 
+    @property
+    def last_indices(self) -> tuple[int, ...]:
+        """The place of each row of the last batch in the order of the split."""
+
     def next_batch(self) -> Batch | None:
         """The next batch; None at the end of an epoch, after which the next call begins another."""
 

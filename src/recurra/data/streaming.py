@@ -59,6 +59,7 @@ class TokenStream:
         self._tokens = np.asarray(corpus.tokens)
         self._starts = np.union1d(corpus.starts, [0])
         self._eos_index = corpus.eos_index
+        self._shard = shard
         self._length = length
         self._jitter = jitter
         self._seed = seed
@@ -90,6 +91,12 @@ class TokenStream:
         begin, end = int(self._borders[self._batch]), int(self._borders[self._batch + 1])
         self._batch += 1
         return self._window(begin, end)
+
+    @property
+    def last_indices(self) -> tuple[int, ...]:
+        """Numbers of the last batch's windows in the order of the corpus, without gaps."""
+        rows = self._shard.rank + self._shard.world_size * np.arange(len(self._row_starts))
+        return tuple((rows * self.batches_per_epoch() + self._batch - 1).tolist())
 
     def batches_per_epoch(self) -> int:
         """How many batches an epoch has."""

@@ -24,6 +24,7 @@ from recurra.metrics.generation import (
     Generated,
     Rouge,
     SummaryMetrics,
+    TextScores,
     TranslationMetrics,
     longest_common_subsequence,
     require_sacrebleu,
@@ -34,8 +35,8 @@ from recurra.metrics.generation import (
 from recurra.metrics.language import LanguageMetrics, bits_per_character, perplexity
 from recurra.metrics.multilabel import hamming_loss, micro_f1, multilabel_scores, subset_accuracy
 from recurra.metrics.nab import NAB_PROFILES, NabProfile, NabScore, NabSeries, best_nab_score, nab_score
-from recurra.metrics.regression import RegressionMetrics, mean_absolute_error, r_squared, root_mean_squared_error
 from recurra.metrics.problems import StepMetrics, SumMetrics
+from recurra.metrics.regression import RegressionMetrics, mean_absolute_error, r_squared, root_mean_squared_error
 from recurra.metrics.schemes import Scheme, Span, breaks, convert, detect_scheme, spans_of, tags_of
 from recurra.metrics.tagging import Tagged, TaggedSpan, TagMetrics
 
@@ -50,9 +51,9 @@ METRICS = {
     "regression": RegressionMetrics,
     "forecasts": ForecastMetrics,
     "anomaly": AnomalyMetrics,
-}
     "sums": SumMetrics,
     "steps": StepMetrics,
+}
 
 __all__ = [
     "METRICS",
@@ -77,12 +78,13 @@ __all__ = [
     "Scored",
     "ScoredAnswer",
     "Span",
-    "SummaryMetrics",
     "StepMetrics",
     "SumMetrics",
+    "SummaryMetrics",
     "TagMetrics",
     "Tagged",
     "TaggedSpan",
+    "TextScores",
     "TranslationMetrics",
     "accuracy",
     "answer_exact_match",

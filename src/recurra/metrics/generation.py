@@ -10,7 +10,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -113,6 +113,22 @@ def sentence_bleu(prediction: str, reference: str) -> float:
     return math.exp(total / 4 + min(0.0, 1 - len(wanted) / len(given)))
 
 
+class TextScores(Protocol):
+    """A collector of texts whose main score is made of sums over the texts."""
+
+    def update(self, predictions: list[Any], references: list[Any]) -> None:
+        """Add one batch."""
+
+    def compute(self) -> dict[str, float]:
+        """The figures over all that was added."""
+
+    def terms(self, predictions: Sequence[str], references: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """(N, K) what the score is made of, a row for each text; and (N,) a score of each by itself, 0 to 1."""
+
+    def figure(self, sums: np.ndarray) -> np.ndarray:
+        """(..., K) sums of terms -> (...) the main score."""
+
+
 def require_sacrebleu() -> Any:
     """The package.
 
@@ -136,6 +152,7 @@ class TranslationMetrics:
 
     def __init__(self, lowercase: bool = False, tokenizer: str = "13a") -> None:
         metrics = require_sacrebleu().metrics
+        self._tokenizer = tokenizer
         self._bleu = metrics.BLEU(lowercase=lowercase, tokenize=tokenizer)
         self._chrf = metrics.CHRF(lowercase=lowercase)
         self._predictions: list[str] = []
@@ -164,6 +181,26 @@ class TranslationMetrics:
         ratio = sum(map(len, self._predictions)) / wanted if wanted else math.nan
         figures = {"bleu": float(bleu.score), "chrf": float(chrf.score), "length_ratio": ratio}
         return figures | self._likelihood.compute()
+
+    def terms(self, predictions: Sequence[str], references: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """(N, 10) hits and totals of 1- to 4-grams and both lengths of each text; (N,) BLEU+1 of each, 0 to 1."""
+        each = require_sacrebleu().metrics.BLEU(
+            lowercase=self._bleu.lowercase, tokenize=self._tokenizer, effective_order=True
+        )
+        rows = []
+        for given, wanted in zip(predictions, references, strict=True):
+            found = each.sentence_score(given, [wanted])
+            rows.append([*found.counts, *found.totals, found.sys_len, found.ref_len])
+        alone = [sentence_bleu(*pair) for pair in zip(predictions, references, strict=True)]
+        return np.array(rows, dtype=np.float64).reshape(-1, 10), np.array(alone)
+
+    def figure(self, sums: np.ndarray) -> np.ndarray:
+        """(..., 10) sums -> (...) BLEU, 0 to 100."""
+        rows = np.rint(sums.reshape(-1, 10)).astype(np.int64).tolist()
+        found = [
+            self._bleu.compute_bleu(row[:4], row[4:8], row[8], row[9], self._bleu.smooth_method).score for row in rows
+        ]
+        return np.array(found).reshape(sums.shape[:-1])
 
     def signature(self) -> str:
         """How BLEU and chrF are computed, as sacrebleu writes it."""
@@ -197,6 +234,16 @@ class SummaryMetrics:
         given, wanted = np.sum(self._lengths, axis=0)
         figures["length_ratio"] = float(given / wanted) if wanted else math.nan
         return figures | self._likelihood.compute()
+
+    def terms(self, predictions: Sequence[str], references: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """(N, 2) ROUGE-L of each text in per cent, and 1; (N,) the same from 0 to 1."""
+        alone = np.array([rouge_l(*pair) for pair in zip(predictions, references, strict=True)])
+        return np.stack([100 * alone, np.ones_like(alone)], axis=-1), alone
+
+    def figure(self, sums: np.ndarray) -> np.ndarray:
+        """(..., 2) sums -> (...) mean ROUGE-L, 0 to 100."""
+        found: np.ndarray = sums[..., 0] / np.maximum(sums[..., 1], 1)
+        return found
 
 
 class _Likelihood:

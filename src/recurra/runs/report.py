@@ -60,6 +60,7 @@ class Report:
         per_class: metrics of each class, by label.
         samples: generated texts.
         examples: rows (what was asked, what was answered, what was wanted) of the final evaluation.
+        worst: (loss, (asked, answered, wanted)) of the items that were answered worst, the worst first.
         pictures: forecasts and scored series of the final evaluation.
         gradient_through_time: mean size of dL/dh by steps back from the loss, from 0.
         notes: sentences shown at the top (a fall-back that was taken, rows that were skipped).
@@ -78,6 +79,7 @@ class Report:
     per_class: Mapping[str, Metrics] | None = None
     samples: Sequence[str] = ()
     examples: Sequence[tuple[str, str, str]] = ()
+    worst: Sequence[tuple[float, tuple[str, str, str]]] = ()
     pictures: Sequence[Picture] = ()
     gradient_through_time: Sequence[float] | None = None
     notes: Sequence[str] = ()
@@ -104,7 +106,7 @@ def render(report: Report) -> str:
         _classes(report),
         _confusion(report),
     ]
-    body = "".join([*results, _examples(report), _samples(report)]) or muted(words["empty"])
+    body = "".join([*results, _worst(report), _examples(report), _samples(report)]) or muted(words["empty"])
     header = f"<header><h1>{escape(report.title)}</h1>{_facts(report)}</header>{_notes(report)}"
     return document(report.title, words["html"], header + body + _config(report) + muted(words["footer"]))
 
@@ -239,6 +241,18 @@ def _confusion(report: Report) -> str:
 def _samples(report: Report) -> str:
     cards = "".join(card(f"<pre>{escape(_clip(sample, MAX_SAMPLE_CHARACTERS))}</pre>") for sample in report.samples)
     return section(WORDS[report.lang]["samples"], f'<div class="samples">{cards}</div>' if cards else "")
+
+
+def _worst(report: Report) -> str:
+    words = WORDS[report.lang]
+    wanted = any(shown[2] for _, shown in report.worst)
+    rows = []
+    for loss, shown in report.worst:
+        parts = (_clip(part, MAX_EXAMPLE_CHARACTERS) for part in shown[: 3 if wanted else 2])
+        rows.append((f"{loss:.3g}", *parts))
+    head = (words["item_loss"], words["asked"], words["answered"], *([words["wanted"]] if wanted else []))
+    content = card(table(head, rows, "texts worst") + muted(words["worst_note"])) if rows else ""
+    return section(words["worst"], content)
 
 
 def _examples(report: Report) -> str:

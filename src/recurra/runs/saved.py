@@ -10,8 +10,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -31,11 +32,20 @@ from recurra.models import MODELS
 from recurra.runs.card import model_card
 from recurra.runs.config import RunConfig
 from recurra.tasks import TASKS, Backtesting, Classifying, FileTask, LanguageModelling, Streaming, StreamOptions
+from recurra.tasks.judging import Judged
 from recurra.training.checkpoint import load_model_tensors, model_tensors, save_tensors
 from recurra.training.evaluation import run_over
 
 FORMAT = 1
 _MEND = "Copy the folder again, or train anew."
+
+
+class Evaluation(NamedTuple):
+    """What `evaluate_split` finds: figures by tag, and a prediction and a reference an item."""
+
+    metrics: dict[str, float]
+    predictions: list[Any]
+    references: list[Any]
 
 
 class SavedModel:
@@ -166,18 +176,22 @@ class SavedModel:
         wanted = [] if targets is None else list(targets)
         return self.evaluate_split(self.task.encode_labelled(list(items), wanted))[0]
 
-    def evaluate_split(self, split: Any) -> tuple[dict[str, float], list[Any], list[Any]]:
-        """Metrics of an encoded split, with its predictions and references."""
+    def evaluate_split(self, split: Any) -> Evaluation:
+        """Metrics of an encoded split, with its predictions and references in the order of the split."""
         metrics = self.task.metrics()
-        predictions: list[Any] = []
-        references: list[Any] = []
-        for batch, output in run_over(self.model, self.task, self._stream(split), self.device):
-            rows, truth = self.task.predict(output.prediction, batch), self.task.references(batch)
-            metrics.update(rows, truth)
-            if self.task.reports:
-                predictions += rows
-                references += truth
-        return metrics.compute(), predictions, references
+        stream = self._stream(split)
+        rows: list[tuple[int, Any, Any]] = []
+        for batch, output in run_over(self.model, self.task, stream, self.device):
+            predictions, references = self.task.predict(output.prediction, batch), self.task.references(batch)
+            metrics.update(predictions, references)
+            rows += zip(stream.last_indices, predictions, references, strict=True)
+        rows.sort(key=itemgetter(0))
+        return Evaluation(metrics.compute(), [row[1] for row in rows], [row[2] for row in rows])
+
+    def judge(self, split: Any) -> Judged:
+        """How each item of an encoded split is answered."""
+        found = self.evaluate_split(split)
+        return self.task.judge(split, found.predictions, found.references)
 
     def generate(self, prompt: str = "", **sampling: Any) -> str:
         """Continue a prompt; the result starts with it.

@@ -29,6 +29,7 @@ from recurra.training.checkpoint import list_checkpoints, load_model_tensors
 from recurra.training.evaluation import defined
 
 R = TypeVar("R")
+_NUM_WORST = 20
 
 
 class Learnt(NamedTuple):
@@ -171,6 +172,7 @@ def _conclude(run: Run, saved: SavedModel, prepared: Prepared, progress: Progres
             found, predictions, references = saved.evaluate_split(split)
             metrics[name] = defined(found)
             tables, last = prepared.task.report(predictions, references), split
+            tables["worst"] = prepared.task.judge(split, predictions, references).worst(_NUM_WORST)
             if name == "valid" and isinstance(prepared.task, Calibrating):
                 prepared.task.calibrate(predictions, references)
     if last is not None:
@@ -219,6 +221,7 @@ def _report(run: Run, saved: SavedModel, split: Any, tables: dict[str, Any], not
         per_class=tables.get("classes"),
         examples=tables.get("examples", ()),
         samples=samples,
+        worst=tables.get("worst", ()),
         pictures=tables.get("pictures", ()),
         gradient_through_time=reach,
         notes=notes,

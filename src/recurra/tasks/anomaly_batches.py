@@ -128,19 +128,20 @@ class WholeSeries:
             raise DataError("no series to look at.")
         shard.require_rows(batch_size)
         order = sorted(range(len(examples)), key=lambda place: -len(examples[place]))
-        self._rows = [
-            [examples[place] for place in order[at : at + batch_size]] for at in range(0, len(order), batch_size)
-        ]
+        self._examples = examples
+        self._rows = [order[at : at + batch_size] for at in range(0, len(order), batch_size)]
         self._shard, self._batch = shard, 0
+        self.last_indices: tuple[int, ...] = ()
 
     def next_batch(self) -> AnomalyBatch | None:
         """The next batch; None at the end, after which the next call starts over."""
         if self._batch >= len(self._rows):
             self._batch = 0
             return None
-        rows = self._rows[self._batch][self._shard.rank :: self._shard.world_size]
+        self.last_indices = tuple(self._rows[self._batch][self._shard.rank :: self._shard.world_size])
         self._batch += 1
-        return whole_batch(rows) if rows else whole_batch(self._rows[0][:1], blank=True)
+        rows = [self._examples[place] for place in self.last_indices]
+        return whole_batch(rows) if rows else whole_batch([self._examples[self._rows[0][0]]], blank=True)
 
     def batches_per_epoch(self) -> int:
         """How many batches an epoch has."""

@@ -38,10 +38,11 @@ from recurra.tasks.anomaly_batches import AnomalyBatch, AnomalyExample, SeriesCu
 from recurra.tasks.anomaly_fit import AnomalyFit, sizes_of
 from recurra.tasks.anomaly_options import AnomalyDetectionConfig
 from recurra.tasks.anomaly_preparing import AnomalyReader, MarkedSeries, prepare
-from recurra.tasks.anomaly_report import baselines, report
+from recurra.tasks.anomaly_report import baselines, judge_series, report
 from recurra.tasks.anomaly_results import AnomalyResult, judge, step_errors
 from recurra.tasks.anomaly_stream import AnomalyStream
 from recurra.tasks.base import Preparation, Prepared, StreamOptions
+from recurra.tasks.judging import Judged
 from recurra.tasks.pictures import ScorePicture
 from recurra.tasks.series_items import SeriesItems
 
@@ -255,6 +256,10 @@ class AnomalyDetection(SeriesItems):
     def report(self, predictions: list[AnomalyResult], references: list[Any]) -> dict[str, Any]:
         """Figures of each series, pictures, and what a reader should be told."""
         return report(self.config, predictions, references)
+
+    def judge(self, split: list[AnomalyExample], predictions: list[AnomalyResult], references: list[Any]) -> Judged:
+        """Series by the nats of a step."""
+        return judge_series(predictions, references)
 
     def baselines(self, train: list[AnomalyExample], evaluated: list[AnomalyExample]) -> dict[str, dict[str, float]]:
         """Cheap scores of the same steps."""

@@ -13,9 +13,12 @@ from recurra.metrics import AnomalyMetrics, Scored
 from recurra.tasks.anomaly_batches import AnomalyExample
 from recurra.tasks.anomaly_options import AnomalyDetectionConfig
 from recurra.tasks.anomaly_results import AnomalyResult, mean_of_known
+from recurra.tasks.forecast_results import stamp_texts
+from recurra.tasks.judging import Judged, mean_figure, pieces
 
 _MOST_SERIES = 40
 _MOST_PICTURES = 4
+_STRETCH = 100
 _SHORT = 64
 _LONG = 6400
 
@@ -80,6 +83,33 @@ def report(
         "pictures": [one.picture() for one in telling[:_MOST_PICTURES]],
         "sentences": sentences,
     }
+
+
+def judge_series(predictions: Sequence[AnomalyResult], references: Sequence[Any]) -> Judged:
+    """Series by the mean nats of a step; stretches of them are drawn by themselves."""
+    terms, losses = [], []
+    for found in predictions:
+        known = ~np.isnan(found.nats)
+        sums = np.stack([np.where(known, found.nats, 0.0), known], axis=1)
+        terms += [sums[start:end].sum(axis=0) for start, end in pieces(len(sums), (), _STRETCH)]
+        losses.append(sums[:, 0].sum() / max(known.sum(), 1))
+
+    def shown(place: int) -> tuple[str, str, str]:
+        found, labels = predictions[place], references[place]
+        wanted = "" if labels is None else f"{int(labels.sum()):,} of {len(labels):,} steps are odd"
+        return found.name, f"{int(found.flagged.sum()):,} of {len(found.flagged):,} steps flagged", wanted
+
+    return Judged(
+        predictions=predictions,
+        references=references,
+        terms=np.array(terms).reshape(-1, 2),
+        figure=mean_figure,
+        losses=np.array(losses),
+        lengths=np.array([len(found.scores) for found in predictions]),
+        ids=tuple(f"{one.name} {stamp_texts(one.stamps[:1])[0]}" for one in predictions),
+        shown=shown,
+        marks={"series": [(found.name,) for found in predictions]},
+    )
 
 
 def _scored(example: AnomalyExample, distance: Distance) -> tuple[np.ndarray, np.ndarray]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, Self, runtime_checkable
 
+import numpy as np
+
 from recurra.core.batch import BatchStream, Task, TaskSpec
 from recurra.core.config import Config
 from recurra.core.errors import ConfigError, DataError
@@ -15,6 +17,7 @@ from recurra.data import DataConfig, Labels, Shard, Splits, Vocabulary, choose_c
 from recurra.data.readers.decoding import read_lines
 from recurra.data.readers.reading import format_of
 from recurra.data.sharding import ONE_PROCESS
+from recurra.tasks.judging import Judged, mean_figure, mean_terms
 from recurra.tasks.pictures import Picture
 
 
@@ -66,10 +69,6 @@ class FileTask(Task, Protocol):
     @property
     def config(self) -> Config:
         """Its options."""
-
-    @property
-    def reports(self) -> bool:
-        """Whether the predictions of an evaluation are kept for `report`."""
 
     @property
     def usage(self) -> str:
@@ -135,6 +134,9 @@ class FileTask(Task, Protocol):
         predicted, wanted), `pictures` what there is to look at, `sentences` what a reader should be told.
         """
 
+    def judge(self, split: Any, predictions: list[Any], references: list[Any]) -> Judged:
+        """How each item of an evaluated split was answered; all of them in the order of the split."""
+
     def baselines(self, train: Any, evaluated: Any) -> dict[str, dict[str, float]]:
         """Metrics of cheap models fitted on `train`, measured on `evaluated`, by name."""
 
@@ -190,7 +192,6 @@ class Streaming(Protocol):
 class PlainItems:
     """What holds for a task that says nothing else: no header, no picture, nothing to be asked for."""
 
-    reports: ClassVar[bool] = True
     spec: TaskSpec
 
     @property
@@ -198,6 +199,26 @@ class PlainItems:
         """As `monitor`."""
         found: tuple[str, Literal["min", "max"]] = self.monitor  # type: ignore[attr-defined]
         return found
+
+    def judge(self, split: Any, predictions: list[Any], references: list[Any]) -> Judged:
+        """What holds where the figure is a mean over items: each item has one of its own."""
+        tag, wanted = self.compared
+        figures = []
+        for prediction, reference in zip(predictions, references, strict=True):
+            metrics = self.metrics()  # type: ignore[attr-defined]
+            metrics.update([prediction], [reference])
+            figures.append(metrics.compute()[tag])
+        values = np.array(figures, dtype=np.float64)
+        return Judged(
+            predictions=predictions,
+            references=references,
+            terms=mean_terms(values),
+            figure=mean_figure,
+            losses=values if wanted == "min" else values.max(initial=0.0) - values,
+            lengths=np.array([len(one.tokens if hasattr(one, "tokens") else one.steps) for one in split]),
+            ids=tuple(one.id for one in split),
+            shown=lambda place: (split[place].id, f"{tag} {values[place]:.4g}", ""),
+        )
 
     def header(self) -> str | None:
         """None."""

@@ -9,10 +9,12 @@ import numpy as np
 
 from recurra.baselines.forecasting import fitted_baselines
 from recurra.metrics import Forecasted, ForecastMetrics
-from recurra.tasks.forecast_results import ForecastResult, ForecastTruth, picture_of
+from recurra.tasks.forecast_results import ForecastResult, ForecastTruth, picture_of, stamp_texts
 from recurra.tasks.forecast_windows import ForecastSplit
+from recurra.tasks.judging import Judged, mean_figure, pooled
 
 _MOST_SERIES = 50
+_MOST_VALUES = 24
 _CHUNK = 2_000
 _SAME = 0.15
 """A forecast that stays this near to another, measured by how far the truth goes from it, is a copy."""
@@ -40,6 +42,47 @@ def report(
         "pictures": _pictures(predictions, references),
         "sentences": [*copying(predictions, references, season), *_coverage(predictions, references)],
     }
+
+
+def judge_windows(
+    split: ForecastSplit,
+    predictions: Sequence[ForecastResult],
+    references: Sequence[ForecastTruth],
+    *,
+    squared: bool,
+) -> Judged:
+    """Windows by their mean error in training spreads.
+
+    Args:
+        split: where the windows were cut.
+        predictions: of all windows.
+        references: what came.
+        squared: whether errors are squared.
+    """
+    rows = []
+    for found, truth in zip(predictions, references, strict=True):
+        errors = np.abs(found.mean - truth.values) / truth.spread
+        known = np.isfinite(errors)
+        rows.append([np.sum((errors**2 if squared else errors)[known]), known.sum()])
+    terms = np.array(rows, dtype=np.float64).reshape(-1, 2)
+    # targets of windows that begin in the same stretch of one horizon overlap
+    stretches = np.stack([split.places[:, 0], split.places[:, 1] // split.horizon], axis=1)
+
+    def shown(place: int) -> tuple[str, str, str]:
+        found, truth = predictions[place], references[place]
+        return _window_name(found, truth), _values(found.mean), _values(truth.values)
+
+    return Judged(
+        predictions=predictions,
+        references=references,
+        terms=pooled(terms, stretches),
+        figure=mean_figure,
+        losses=np.nan_to_num(mean_figure(terms)),
+        lengths=split.places[:, 1],
+        ids=tuple(_window_name(*pair) for pair in zip(predictions, references, strict=True)),
+        shown=shown,
+        marks={"series": [(truth.series,) for truth in references]},
+    )
 
 
 def copying(predictions: Sequence[ForecastResult], references: Sequence[ForecastTruth], season: int) -> list[str]:
@@ -116,6 +159,16 @@ def _by_series(
         for name, figures in metrics.per_series().items()
     }
     return dict(sorted(table.items(), key=lambda item: -np.nan_to_num(item[1]["mae_scaled"])))
+
+
+def _values(table: np.ndarray) -> str:
+    """The first values of the first channel."""
+    return ", ".join(f"{value:.4g}" for value in table[:_MOST_VALUES, 0])
+
+
+def _window_name(found: ForecastResult, truth: ForecastTruth) -> str:
+    first, last = (stamp_texts(found.stamps[place : place + 1 or None])[0] for place in (0, -1))
+    return f"{truth.series} {first} to {last}"
 
 
 def _pictures(predictions: Sequence[ForecastResult], references: Sequence[ForecastTruth]) -> list[Any]:

@@ -210,6 +210,11 @@ class ForecastStream:
             chosen=chosen,
         )
 
+    @property
+    def last_indices(self) -> tuple[int, ...]:
+        """Numbers of the last batch's origins."""
+        return self._batches.last_indices
+
     def batches_per_epoch(self) -> int:
         """How many batches an epoch has."""
         return self._batches.batches_per_epoch()

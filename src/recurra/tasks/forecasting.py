@@ -30,11 +30,12 @@ from recurra.tasks.forecast_options import ForecastingConfig
 from recurra.tasks.forecast_paths import Walk, forecast_window
 from recurra.tasks.forecast_preparing import prepare
 from recurra.tasks.forecast_reader import ForecastReader
-from recurra.tasks.forecast_report import baselines, report
+from recurra.tasks.forecast_report import baselines, judge_windows, report
 from recurra.tasks.forecast_residuals import fit_recalibration, fit_residuals
 from recurra.tasks.forecast_results import ForecastResult, ForecastTruth, picture_of
 from recurra.tasks.forecast_tables import ForecastTable, as_float, first_steps, in_units, wanted_probabilities
 from recurra.tasks.forecast_windows import ForecastBatch, ForecastRow, ForecastSplit, ForecastStream
+from recurra.tasks.judging import Judged
 from recurra.tasks.live_forecast import LiveForecast
 from recurra.tasks.pictures import ForecastPicture
 from recurra.tasks.series_items import SeriesItems
@@ -283,6 +284,10 @@ class Forecasting(SeriesItems):
     def report(self, predictions: list[ForecastResult], references: list[ForecastTruth]) -> dict[str, Any]:
         """Figures of each series, pictures, and what a reader should be told."""
         return report(self.metrics, predictions, references, self.fit.season)
+
+    def judge(self, split: ForecastSplit, predictions: list[ForecastResult], references: list[ForecastTruth]) -> Judged:
+        """Errors in training spreads; the windows of a series that overlap count together."""
+        return judge_windows(split, predictions, references, squared=self.compared[0] == "mse_scaled")
 
     def baselines(self, train: ForecastSplit, evaluated: ForecastSplit) -> dict[str, dict[str, float]]:
         """Cheap forecasts from the same origins."""

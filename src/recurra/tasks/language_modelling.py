@@ -39,7 +39,10 @@ from recurra.data import (
 from recurra.losses import cross_entropy
 from recurra.metrics import LanguageMetrics, perplexity
 from recurra.tasks.base import Preparation, Prepared, StreamOptions, TextItems, require_texts
+from recurra.tasks.judging import Judged, mean_figure, pieces
 
+_LONGEST_PIECE = 200
+"""Tokens; longer documents are judged piece by piece."""
 _BASELINE_TOKENS = 3_000_000
 """n-gram tables beyond this would take longer than is cheap."""
 
@@ -73,7 +76,6 @@ class LanguageModelling(TextItems):
     """The task over a fitted vocabulary."""
 
     Config: ClassVar[type[Config]] = LanguageModellingConfig
-    reports = False
     usage = 'print(model.generate("Once", max_length=200, temperature=0.8))'
     monitor: ClassVar[tuple[str, Literal["min", "max"]]] = ("nats", "min")
 
@@ -202,6 +204,29 @@ class LanguageModelling(TextItems):
     def report(self, predictions: list[Any], references: list[Any]) -> dict[str, Any]:
         """No tables beyond the metrics."""
         return {}
+
+    def judge(self, split: TokenCorpus, predictions: list[Tensor], references: list[Tensor]) -> Judged:
+        """Documents, and pieces of long ones, by the nats of a token."""
+        nats, tokens = (np.concatenate([np.asarray(row) for row in rows]) for rows in (predictions, references))
+        cut = pieces(len(tokens), split.starts.tolist(), _LONGEST_PIECE)
+        rows = [(nats[start:end], tokens[start:end]) for start, end in cut]
+        sums = np.array([[-row.sum(dtype=np.float64), len(row)] for row, _ in rows])
+
+        def shown(place: int) -> tuple[str, str, str]:
+            own = rows[place][1].tolist()
+            text = self.vocabulary.decode(own[::-1] if self.config.direction == "backward" else own)
+            return text, f"perplexity {perplexity(float(sums[place, 0]), len(own)):.4g}", ""
+
+        return Judged(
+            predictions=[row for row, _ in rows],
+            references=[row for _, row in rows],
+            terms=sums,
+            figure=mean_figure,
+            losses=sums[:, 0] / sums[:, 1],
+            lengths=sums[:, 1].astype(np.int64),
+            ids=tuple(f"tokens {start}-{end - 1}" for start, end in cut),
+            shown=shown,
+        )
 
     def baselines(self, train: TokenCorpus, evaluated: TokenCorpus) -> dict[str, dict[str, float]]:
         """Unigram and the best n-gram model of the training tokens."""

@@ -32,8 +32,9 @@ from recurra.data import (
 from recurra.data.pairs import PairNames, TextPair, TextPairs, read_pairs
 from recurra.decoding import SearchConfig
 from recurra.losses import cross_entropy
-from recurra.metrics import Generated
+from recurra.metrics import Generated, TextScores
 from recurra.tasks.base import Preparation, Prepared, StreamOptions, TextItems, require_texts
+from recurra.tasks.judging import Judged
 from recurra.tasks.pair_coding import PairBatch, PairCoder, PairExample
 from recurra.tasks.pair_search import Found, PairSearch, row_nats
 from recurra.tasks.pictures import Alignment
@@ -236,6 +237,25 @@ class PairTask(TextItems, ABC):
         chosen = rows[:: max(1, len(rows) // _SHOWN)][:_SHOWN]
         return {"examples": [(prediction.source, prediction.text, wanted) for prediction, wanted in chosen]}
 
+    def judge(self, split: list[PairExample], predictions: list[Generated], references: list[str]) -> Judged:
+        """The score's terms; the loss is what a text lacks to its best score by itself."""
+        terms, alone = self.scores().terms([p.text for p in predictions], references)
+        return Judged(
+            predictions=predictions,
+            references=references,
+            terms=terms,
+            figure=self.scores().figure,
+            losses=1 - alone,
+            lengths=np.array([len(example.tokens) - 1 for example in split]),
+            ids=tuple(example.id for example in split),
+            shown=lambda place: (predictions[place].source, predictions[place].text, references[place]),
+        )
+
+    @property
+    def compared(self) -> tuple[str, Literal["min", "max"]]:
+        """The task's score, which those that learn from no reward have as well."""
+        return self.score, "max"
+
     @property
     def monitor(self) -> tuple[str, Literal["min", "max"]]:
         """The task's score, or the reward that it learns from."""
@@ -252,7 +272,7 @@ class PairTask(TextItems, ABC):
             return self.scores()
 
     @abstractmethod
-    def scores(self) -> Metrics:
+    def scores(self) -> TextScores:
         """A fresh collector of the task's own metrics."""
 
     @abstractmethod

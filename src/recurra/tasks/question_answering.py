@@ -33,10 +33,11 @@ from recurra.data.reading import NUM_FEATURES, ReadingBatch, ReadingEncoder, Rea
 from recurra.data.spans import sentence_places, word_places, words_within
 from recurra.data.vocabulary import vocabulary_from_json
 from recurra.data.words import Lexicon
-from recurra.metrics.answers import AnswerLevel, AnswerMetrics
+from recurra.metrics.answers import AnswerLevel, AnswerMetrics, answer_f1
 from recurra.tasks.answers import Answer, AnswerChooser, answer_notes, text_of
 from recurra.tasks.base import PlainItems, Preparation, Prepared, StreamOptions
 from recurra.tasks.figures import figures_of
+from recurra.tasks.judging import Judged, mean_figure, mean_terms
 from recurra.tasks.pictures import Alignment
 
 Item = tuple[str, str]
@@ -75,7 +76,6 @@ class QuestionAnswering(PlainItems):
     """The task over fitted vocabularies."""
 
     Config: ClassVar[type[Config]] = QuestionAnsweringConfig
-    reports: ClassVar[bool] = True
     usage: ClassVar[str] = 'print(model.predict([("Who is old?", "Rome is old.")]))'
     monitor: ClassVar[tuple[str, Literal["min", "max"]]] = ("f1", "max")
 
@@ -258,6 +258,28 @@ class QuestionAnswering(PlainItems):
         """Some questions with the answers given and wanted."""
         pairs = list(zip(predictions, references, strict=True))[:: max(1, len(predictions) // 20)][:20]
         return {"examples": [(p.question, p.text or "(none)", " | ".join(r) or "(none)") for p, r in pairs]}
+
+    def judge(self, split: list[ReadingExample], predictions: list[Answer], references: list[list[str]]) -> Judged:
+        """F1 of each answer; the loss is what it lacks, times how sure the model was of it."""
+        rows = zip(predictions, references, strict=True)
+        scores = np.array([answer_f1(p.text, wanted, self.config.level) for p, wanted in rows])
+
+        def shown(place: int) -> tuple[str, str, str]:
+            answer, example = predictions[place], split[place].source
+            given = f"{answer.text or '(none)'} ({answer.probability:.2f})"
+            return f"{answer.question} | {example.passage}", given, " | ".join(references[place]) or "(none)"
+
+        return Judged(
+            predictions=predictions,
+            references=references,
+            terms=mean_terms(scores),
+            figure=mean_figure,
+            losses=(1 - scores) * np.array([answer.probability for answer in predictions]),
+            lengths=np.array([len(example.tokens) for example in split]),
+            ids=tuple(example.id for example in split),
+            shown=shown,
+            marks={"answer": [("there" if wanted else "none",) for wanted in references]},
+        )
 
     def baselines(self, train: list[ReadingExample], evaluated: list[ReadingExample]) -> dict[str, dict[str, float]]:
         """Whole passage, first sentence, sliding window and a linear model on the same words."""

@@ -25,6 +25,7 @@ from recurra.data.series_coding import SeriesCoding
 from recurra.metrics import ClassificationMetrics, Classified
 from recurra.tasks.base import Preparation, Prepared
 from recurra.tasks.figures import class_tables, figures_of
+from recurra.tasks.judging import Judged, judge_labels
 from recurra.tasks.whole_series import (
     FittedSeries,
     WholeSeries,
@@ -156,6 +157,15 @@ class SeriesClassification(WholeSeries):
     def report(self, predictions: list[Any], references: list[Any]) -> dict[str, Any]:
         """Confusion matrix and per-class table."""
         return class_tables([p.label for p in predictions], references, self.labels.names)
+
+    def judge(self, split: list[SeriesExample], predictions: list[Any], references: list[str]) -> Judged:
+        """Right or wrong, and -log of the probability of the right label."""
+        index = {name: number for number, name in enumerate(self.labels.names)}
+        answers = [
+            (p.label, float(p.probs[index[p.label]]), float(p.probs[index[right]]))
+            for p, right in zip(predictions, references, strict=True)
+        ]
+        return judge_labels(predictions, references, answers, split, lambda place: f"series {split[place].id}")
 
     def baselines(self, train: list[SeriesExample], evaluated: list[SeriesExample]) -> dict[str, dict[str, float]]:
         """Majority, nearest neighbours (Euclidean and DTW) and a linear classifier of simple statistics."""

@@ -25,6 +25,7 @@ from recurra.losses import LOSSES
 from recurra.metrics import RegressionMetrics
 from recurra.tasks.base import Preparation, Prepared
 from recurra.tasks.figures import figures_of
+from recurra.tasks.judging import Judged, rmse_figure
 from recurra.tasks.whole_series import (
     FittedSeries,
     WholeSeries,
@@ -154,6 +155,25 @@ class SeriesRegression(WholeSeries):
         """Nothing beside the metrics."""
         return {}
 
+    def judge(self, split: list[SeriesExample], predictions: list[Any], references: list[Any]) -> Judged:
+        """Squared errors of each number; the loss counts them in standard deviations of the training part."""
+        shape = (len(split), len(self.targets.names))
+        errors = np.square(np.reshape(predictions, shape) - np.reshape(references, shape))
+        return Judged(
+            predictions=predictions,
+            references=references,
+            terms=np.concatenate([errors, np.ones((len(errors), 1))], axis=1),
+            figure=rmse_figure,
+            losses=(errors / np.square(self.targets.scale)).mean(axis=1),
+            lengths=np.array([len(example.steps) for example in split]),
+            ids=tuple(example.id for example in split),
+            shown=lambda place: (
+                f"series {split[place].id}",
+                _numbers(predictions[place]),
+                _numbers(references[place]),
+            ),
+        )
+
     def baselines(self, train: list[SeriesExample], evaluated: list[SeriesExample]) -> dict[str, dict[str, float]]:
         """Mean, nearest neighbours (Euclidean and DTW) and ridge regression on simple statistics."""
         estimates = series_regression_baselines(
@@ -167,6 +187,10 @@ class SeriesRegression(WholeSeries):
     def _in_units(self, standardised: Tensor | np.ndarray) -> list[np.ndarray]:
         table = standardised.double().cpu().numpy() if isinstance(standardised, Tensor) else standardised
         return list(table * self.targets.scale + self.targets.mean)
+
+
+def _numbers(row: np.ndarray) -> str:
+    return ", ".join(f"{value:.4g}" for value in row)
 
 
 def numbers_of(label: str, where: str) -> list[float]:

@@ -49,10 +49,10 @@ from recurra.losses import cross_entropy
 from recurra.metrics import ClassificationMetrics, Classified
 from recurra.tasks.base import PlainItems, Preparation, Prepared, StreamOptions
 from recurra.tasks.figures import class_tables, figures_of
+from recurra.tasks.judging import Judged, judge_labels
 from recurra.tasks.pictures import Alignment
 
 UNSEEN = "(not seen in training)"
-_NUM_EXAMPLES = 20
 _WORTH_TELLING = 0.1
 
 
@@ -92,7 +92,6 @@ class StoryQuestions(PlainItems):
     """The task over a fitted vocabulary and answers. An item is (sentences of the story, question)."""
 
     Config: ClassVar[type[Config]] = StoryQuestionsConfig
-    reports: ClassVar[bool] = True
     usage: ClassVar[str] = 'print(model.predict([(["Mary went home."], "Where is Mary?")]))'
     monitor: ClassVar[tuple[str, Literal["min", "max"]]] = ("accuracy", "max")
 
@@ -266,11 +265,22 @@ class StoryQuestions(PlainItems):
         return Alignment(rounds, prediction.sentences, prediction.attention)
 
     def report(self, predictions: list[StoryAnswer], references: list[str]) -> dict[str, Any]:
-        """Confusion, figures of each answer, and questions with their answers, the wrong ones first."""
+        """Confusion, and figures of each answer."""
         names = [*self.labels.names, UNSEEN] if UNSEEN in references else list(self.labels.names)
-        pairs = sorted(zip(predictions, references, strict=True), key=lambda pair: pair[0].answer == pair[1])
-        rows = [(" ".join((*p.sentences, p.question)), p.answer, truth) for p, truth in pairs[:_NUM_EXAMPLES]]
-        return {**class_tables([p.answer for p in predictions], references, names), "examples": rows}
+        return class_tables([p.answer for p in predictions], references, names)
+
+    def judge(self, split: list[StoryExample], predictions: list[StoryAnswer], references: list[str]) -> Judged:
+        """Right or wrong, and -log of the probability of the right answer."""
+        index = {name: number for number, name in enumerate(self.labels.names)}
+        answers = [
+            (p.answer, p.probability, float(p.probs[index[right]]) if right in index else 0.0)
+            for p, right in zip(predictions, references, strict=True)
+        ]
+
+        def asked(place: int) -> str:
+            return " ".join((*predictions[place].sentences, predictions[place].question))
+
+        return judge_labels(predictions, references, answers, split, asked)
 
     def baselines(self, train: list[StoryExample], evaluated: list[StoryExample]) -> dict[str, dict[str, float]]:
         """Cheap ways to answer: see `recurra.baselines.stories`."""

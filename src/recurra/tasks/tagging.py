@@ -39,13 +39,13 @@ from recurra.layers import TagScores
 from recurra.metrics import Scheme, Span, Tagged, TaggedSpan, TagMetrics, confusion_matrix, spans_of, tags_of
 from recurra.tasks.base import Preparation, Prepared, StreamOptions, TextItems
 from recurra.tasks.figures import figures_of
+from recurra.tasks.judging import Judged, f1_figure, mean_figure
 from recurra.tasks.tag_chances import Chances, readable_span
 from recurra.tasks.tag_sets import LearnedScheme, TagSet
 
 _PLAIN_ENDINGS = (".txt", ".text", ".md")
 _RAW_NAMES = ("text", "sentence")
 _MOST_SHOWN_TAGS = 40
-_NUM_EXAMPLES = 20
 
 
 class TaggingConfig(Config):
@@ -337,12 +337,10 @@ class Tagging(TextItems):
         return join_words([*parts, *words[done:]]).strip()
 
     def report(self, predictions: list[Tagged], references: list[list[str]]) -> dict[str, Any]:
-        """Figures by type or tag, sentences that went wrong and, where tags write no spans, a confusion matrix."""
+        """Figures by type or tag and, where tags write no spans, a confusion matrix."""
         metrics = self.metrics()
         metrics.update(predictions, references)
         tables: dict[str, Any] = {"classes": metrics.by_type()}
-        wrong = [(p, r) for p, r in zip(predictions, references, strict=True) if list(p.tags) != r]
-        tables["examples"] = [self._example(*pair) for pair in wrong[:_NUM_EXAMPLES]]
         if self.tags.scheme is None and len(self.tags) <= _MOST_SHOWN_TAGS:
             index = {name: number for number, name in enumerate(self.labels.names)}
             given, wanted = (
@@ -351,6 +349,33 @@ class Tagging(TextItems):
             table = confusion_matrix(given, wanted, len(index)).tolist()
             tables["confusion"] = (list(self.labels.names), table)
         return tables
+
+    def judge(self, split: list[TaggedExample], predictions: list[Tagged], references: list[list[str]]) -> Judged:
+        """Words (or spans) right, given and wanted; the loss sums how sure the model was of each wrong tag."""
+        rows = list(zip(predictions, references, strict=True))
+        losses = [
+            sum(sure for sure, tag, right in zip(p.probabilities, p.tags, wanted, strict=True) if tag != right)
+            for p, wanted in rows
+        ]
+        if self.tags.scheme is None:
+            right = [sum(tag == own for tag, own in zip(p.tags, wanted, strict=True)) for p, wanted in rows]
+            terms = np.stack([right, [len(wanted) for _, wanted in rows]], axis=1).astype(np.float64)
+            marks = [tuple(sorted(set(wanted))) for wanted in references]
+        else:
+            found = [(set(spans_of(p.tags)), set(spans_of(wanted))) for p, wanted in rows]
+            terms = np.array([[len(own & true), len(own), len(true)] for own, true in found], dtype=np.float64)
+            marks = [tuple(sorted({span.type for span in true})) or ("(no span)",) for _, true in found]
+        return Judged(
+            predictions=predictions,
+            references=references,
+            terms=terms,
+            figure=mean_figure if self.tags.scheme is None else f1_figure,
+            losses=np.array(losses, dtype=np.float64),
+            lengths=np.array([len(example.tokens) for example in split]),
+            ids=tuple(example.id for example in split),
+            shown=lambda place: self._example(predictions[place], references[place]),
+            marks={"label": marks},
+        )
 
     def baselines(self, train: list[TaggedExample], evaluated: list[TaggedExample]) -> dict[str, dict[str, float]]:
         """Most frequent tag of all and of each word, spans looked up, and a linear classifier of words in context."""

@@ -50,6 +50,7 @@ from recurra.metrics import (
 )
 from recurra.tasks.base import Preparation, Prepared, StreamOptions, TextItems, require_texts
 from recurra.tasks.figures import class_tables, figures_of
+from recurra.tasks.judging import Judged, f1_figure, judge_labels, nats_of
 
 
 class TextClassificationConfig(Config):
@@ -236,6 +237,36 @@ class TextClassification(TextItems):
             return {}
         return class_tables([p.label for p in predictions], references, self.labels.names)
 
+    def judge(self, split: list[Example], predictions: list[Any], references: list[Any]) -> Judged:
+        """Right or wrong, and -log of the probability of the right label (or of all labels that hold or do not)."""
+        index = {name: number for number, name in enumerate(self.labels.names)}
+        if not self.config.multi_label:
+            answers = [
+                (p.label, float(p.probs[index[p.label]]), float(p.probs[index[right]]))
+                for p, right in zip(predictions, references, strict=True)
+            ]
+            return judge_labels(predictions, references, answers, split, lambda place: self._read_text(split[place]))
+        given, wanted = (
+            np.array([[name in row for name in index] for row in rows], dtype=bool).reshape(-1, len(index))
+            for rows in ([p.labels for p in predictions], references)
+        )
+        probs = np.array([p.probs for p in predictions]).reshape(wanted.shape)
+        return Judged(
+            predictions=predictions,
+            references=references,
+            terms=np.stack([(given & wanted).sum(1), given.sum(1), wanted.sum(1)], axis=1).astype(np.float64),
+            figure=f1_figure,
+            losses=nats_of(np.where(wanted, probs, 1 - probs).ravel()).reshape(wanted.shape).sum(1),
+            lengths=np.array([len(example.tokens) - 2 for example in split]),
+            ids=tuple(example.id for example in split),
+            shown=lambda place: (
+                self._read_text(split[place]),
+                ", ".join(predictions[place].labels) or "-",
+                ", ".join(references[place]) or "-",
+            ),
+            marks={"label": [tuple(row) or ("-",) for row in references]},
+        )
+
     def baselines(self, train: list[Example], evaluated: list[Example]) -> dict[str, dict[str, float]]:
         """Majority class, naive Bayes and logistic regression on the same tokens."""
         probs = classification_baselines(
@@ -265,6 +296,10 @@ class TextClassification(TextItems):
             tail = self.config.max_length // 2
             tokens = np.concatenate([tokens[: self.config.max_length - tail], tokens[len(tokens) - tail :]])
         return np.pad(tokens, 1, constant_values=self.vocabulary.eos_index)
+
+    def _read_text(self, example: Example) -> str:
+        """The text as the model reads it."""
+        return self.vocabulary.decode(np.asarray(example.tokens)[1:-1].tolist())
 
     def _target(self, names: list[str], where: str) -> Any:
         if not self.config.multi_label:
