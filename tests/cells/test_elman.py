@@ -36,6 +36,9 @@ def test_initialisation() -> None:
     assert cell.weight_ih.abs().max() <= (6 / 50) ** 0.5
     assert cell.weight_ih.abs().max() > 0.95 * (6 / 50) ** 0.5
     assert torch.equal(ElmanCell(3, 4, activation="relu").weight_hh, torch.eye(4))
+    assert torch.equal(ElmanCell(3, 4, start="identity", radius=0.5).weight_hh, torch.eye(4) / 2)
+    rotated = ElmanCell(3, 4, activation="relu", start="orthogonal", radius=2.0).weight_hh
+    torch.testing.assert_close(rotated @ rotated.T, 4 * torch.eye(4))
 
 
 def test_an_unknown_activation_is_refused() -> None:

@@ -61,6 +61,7 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
         {"layer_norm": True},
         {"reset_after": False, "layer_norm": True},
     ],
+    "orthogonal": [{}, {"bias": False}],
 }
 KINDS = [(kind, options) for kind, choices in OPTIONS.items() for options in choices]
 BUILDERS: dict[str, Callable[[], Cell]] = {

@@ -51,7 +51,7 @@ CONFIGS: list[tuple[str, dict[str, Any]]] = [
     ("lstm", {"peephole": True, "coupled": True, "layer_norm": True, "proj_size": True, "cell_clip": 0.4}),
 ]
 every_config = pytest.mark.parametrize(("kind", "options"), CONFIGS, ids=lambda v: v if isinstance(v, str) else str(v))
-every_kind = pytest.mark.parametrize("kind", CELLS)
+every_kind = pytest.mark.parametrize("kind", dict.fromkeys(kind for kind, _ in CONFIGS))
 
 
 def make(kind: str, input_size: int, hidden_size: int, dtype: torch.dtype = torch.float64, **options: Any) -> Cell:

@@ -8,12 +8,13 @@ from recurra.cells.base import NO_NOISE, Cell, Noise
 from recurra.cells.elman import ElmanCell, ElmanConfig
 from recurra.cells.gru import GRUCell, GRUConfig
 from recurra.cells.lstm import LSTMCell, LSTMConfig
+from recurra.cells.orthogonal import OrthogonalCell, OrthogonalConfig
 from recurra.core.config import by_kind
 
-CELLS = {"elman": ElmanCell, "lstm": LSTMCell, "gru": GRUCell}
+CELLS = {"elman": ElmanCell, "lstm": LSTMCell, "gru": GRUCell, "orthogonal": OrthogonalCell}
 
 if TYPE_CHECKING:
-    CellConfig: TypeAlias = ElmanConfig | LSTMConfig | GRUConfig
+    CellConfig: TypeAlias = ElmanConfig | LSTMConfig | GRUConfig | OrthogonalConfig
 else:
     CellConfig = by_kind(cell.Config for cell in CELLS.values())
 
@@ -29,4 +30,6 @@ __all__ = [
     "LSTMCell",
     "LSTMConfig",
     "Noise",
+    "OrthogonalCell",
+    "OrthogonalConfig",
 ]

@@ -134,6 +134,10 @@ class Cell(nn.Module, ABC):
             raise ConfigError(f"{name} has no recurrent dropout: {name}.recur is to be written for that.")
         return self.step(projected, state)
 
+    def recurrence(self) -> Callable[[Tensor, State, Noise], tuple[Tensor, State]]:
+        """`recur` for all steps of a scan, after what is the same at each of them was computed once; here as it is."""
+        return self.recur
+
     def fused_kernel(self) -> Fused | str:
         """Torch's fused kernel that does the same with these weights, or the reason why there is none."""
         return f"torch has no fused kernel for {type(self).__name__}"
@@ -371,8 +375,9 @@ class Cell(nn.Module, ABC):
         zoneout: Zoneout | None,
         reverse: bool,
     ) -> tuple[Tensor, State]:
+        recur = self.recurrence()
         return reference.scan(
-            lambda x, before: self.recur(x, before, noise),
+            lambda x, before: recur(x, before, noise),
             self.project(clear_padding(xs, lengths)),
             state,
             lengths,

@@ -29,6 +29,10 @@ class ElmanConfig(Config):
     kind: Literal["elman"] = "elman"
     activation: Literal["tanh", "relu", "sigmoid"] = Field(default="tanh", description="of the new state")
     bias: bool = Field(default=True, description="two biases, bias_ih and bias_hh, as torch.nn")
+    start: Literal["auto", "orthogonal", "identity"] = Field(
+        default="auto", description="of weight_hh; auto: identity for relu (Le et al., 2015), orthogonal for others"
+    )
+    radius: float = Field(default=1.0, ge=0, description="spectral radius of weight_hh at the start")
 
     def build(self, input_size: int, hidden_size: int) -> ElmanCell:
         """The cell."""
@@ -69,7 +73,7 @@ class ElmanCell(Cell):
         super().__init__(input_size, hidden_size)
         if isinstance(activation, str):
             options["activation"] = activation
-        config = parse(ElmanConfig, options, source="ElmanCell")
+        self.options = config = parse(ElmanConfig, options, source="ElmanCell")
         self.activation = _ACTIVATIONS[activation] if isinstance(activation, str) else activation
         self.activation_name = activation if isinstance(activation, str) else ""
         bias = (hidden_size,) if config.bias else ()
@@ -126,12 +130,15 @@ class ElmanCell(Cell):
         return cell
 
     def reset_parameters(self) -> None:
-        """Xavier input weights, orthogonal recurrent weights (identity for relu), zero biases."""
+        """Xavier input weights, orthogonal recurrent weights or the identity times `radius`, zero biases."""
         fill_xavier(self.weight_ih, 1)
-        if self.activation_name == "relu":
+        start = self.options.start
+        if start == "identity" or (start == "auto" and self.activation_name == "relu"):
             nn.init.eye_(self.weight_hh)
         else:
             fill_orthogonal(self.weight_hh, 1)
+        with torch.no_grad():
+            self.weight_hh.mul_(self.options.radius)
         for bias in (self.bias_ih, self.bias_hh):
             if bias is not None:
                 nn.init.zeros_(bias)

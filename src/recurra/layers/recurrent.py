@@ -209,7 +209,9 @@ class Recurrent(nn.Module):
         hidden_mask = locked_mask(xs, cell.output_size, dropout.recurrent) if dropout.recurrent else None
         weight_mask = {}
         if dropout.weight:
-            weight = cast(Tensor, cell.weight_hh)
+            weight = getattr(cell, "weight_hh", None)
+            if weight is None:
+                raise ConfigError(f"`dropout.weight`: {type(cell).__name__} has no weight_hh whose weights could drop.")
             weight_mask = {"weight_hh": F.dropout(torch.ones_like(weight), dropout.weight)}
         return Noise(hidden_mask, zoneout or 0.0, weight_mask, training=True)
 
