@@ -21,7 +21,9 @@ class DataConfig(ReadOptions):
     label_column: str | int | None = Field(None, description="column of the label, by name or number; none: guessed")
     valid_fraction: float = Field(0.1, ge=0, lt=1, description="part of train held out where no valid files are given")
     test_fraction: float = Field(0.0, ge=0, lt=1, description="part of train held out where no test files are given")
-
+    split_seed: int | None = Field(
+        None, ge=0, lt=2**63, description="of parts held out at random; none: the run's seed"
+    )
     series: SeriesConfig = Field(SeriesConfig(), description="how a file becomes time series")
 
     @model_validator(mode="after")

@@ -208,6 +208,16 @@ class Posterior(NamedTuple):
         link = self.moves[before, after] * pull / weight.clamp(min=_TINY)
         return torch.cat([first, link], 1).clamp(max=1.0)
 
+    def pairs(self, mask: Tensor) -> Tensor:
+        """(K, K): how often each tag is expected to follow each other one, over all rows.
+
+        Args:
+            mask: (B, T) of the real steps.
+        """
+        before = self.marginals[:, :-1] / self.backward[:, :-1].clamp(min=_TINY)
+        after = self.pulls[:, 1:] * mask[:, 1:, None]
+        return self.moves * torch.einsum("bti,btj->ij", before, after)
+
 
 def posterior(emissions: Sequences, weights: ChainWeights) -> Posterior:
     """Marginals of each step and links between steps, without gradients, by one pass each way.

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from recurra.core.sequences import Sequences
-from recurra.layers.crf import ChainWeights, Posterior, log_likelihood, posterior, viterbi
+from recurra.layers.crf import ChainWeights, Posterior, log_likelihood, log_partition, posterior, viterbi
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,3 +49,26 @@ class TagScores:
             # tags that do not depend on each other: a link to a tag is the tag's own chance
             num_tags = chances.shape[2]
             return Posterior(chances, torch.ones_like(chances), chances, chances.new_ones(num_tags, num_tags))
+
+    def tempered(self, temperature: float) -> TagScores:
+        """The same with all scores divided: above 1 a flatter distribution."""
+        chain = None if self.chain is None else ChainWeights(*(part / temperature for part in self.chain))
+        return TagScores(self.emissions.with_data(self.emissions.data / temperature), chain)
+
+    def expected_log_likelihood(self, believed: Posterior) -> Tensor:
+        """The sum over rows of log p(tags), tags drawn from what another tagger believes; exact, without drawing.
+
+        A row's score is linear in which tags and which pairs of tags stand in it, so that their chances are enough.
+        What is forbidden here counts nothing, whatever the other believes of it.
+        """
+        mask, data = self.emissions.mask, self.emissions.data
+        chances = believed.marginals.to(data)
+        if self.chain is None:
+            likely = data.masked_fill(~mask[..., None], 0).log_softmax(-1)
+            return (chances * likely).sum()
+        ends = torch.nn.functional.pad(mask[:, 1:], (0, 1)) ^ mask
+        scored = (chances * data.masked_fill(~mask[..., None], 0)).sum()
+        parts = (believed.pairs(mask), chances[:, :1].sum((0, 1)), (chances * ends[..., None]).sum((0, 1)))
+        for count, weight in zip(parts, self.chain, strict=True):
+            scored = scored + (count.to(data) * torch.where(weight.isfinite(), weight, 0.0)).sum()
+        return scored - log_partition(self.emissions, self.chain).to(data).sum()

@@ -12,6 +12,7 @@ from recurra.core.config import Config, apply_overrides, parse, read_yaml
 from recurra.data import DataConfig
 from recurra.finetuning import FinetuneConfig
 from recurra.models import ModelConfig
+from recurra.runs.distilling import DistillConfig
 from recurra.runs.tune_options import TuneConfig
 from recurra.tasks import TaskConfig
 from recurra.training import OptimizerConfig, ScheduleConfig, TrainingConfig
@@ -45,7 +46,18 @@ class RunConfig(Config):
     data: DataConfig = DataConfig()
     finetune: FinetuneConfig | None = Field(None, description="start from a saved model")
     tune: TuneConfig | None = Field(None, description="what `recurra tune` may change")
-    seed: int = Field(0, ge=0, lt=2**63, description="of weights, shuffling, dropout and random splits")
+    distill: DistillConfig | None = Field(None, description="learn from what a trained model believes")
+    seed: int = Field(
+        0,
+        ge=0,
+        lt=2**63,
+        description="of weights, shuffling, dropout and, unless data.split_seed is set, random splits",
+    )
+
+    @property
+    def split_seed(self) -> int:
+        """Of parts held out at random."""
+        return self.seed if self.data.split_seed is None else self.data.split_seed
 
     @model_validator(mode="after")
     def _model_fits_task(self) -> RunConfig:

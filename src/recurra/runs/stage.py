@@ -12,7 +12,7 @@ from recurra.core.seeding import seed_everything
 from recurra.data import Shard
 from recurra.runs.config import RunConfig
 from recurra.tasks import Prepared, StreamOptions
-from recurra.training import Job, Loop, Observer, Progress, World
+from recurra.training import Job, Loop, Objective, Observer, Progress, World
 from recurra.training.checkpoint import checkpoint_path, read_checkpoint
 
 Say = Callable[[str], None]
@@ -41,8 +41,8 @@ class Run:
     prepared: Prepared | None = None
 
 
-def make_loop(run: Run, world: World, model: nn.Module, prepared: Prepared) -> Loop:
-    """The loop over a model and the data of a run."""
+def make_loop(run: Run, world: World, model: nn.Module, prepared: Prepared, objective: Objective | None = None) -> Loop:
+    """The loop over a model and the data of a run; with an objective where that is not the task's loss."""
     config, task, splits = run.config, prepared.task, prepared.splits
     model.to(world.device)
     if world.rank > 0:
@@ -69,6 +69,7 @@ def make_loop(run: Run, world: World, model: nn.Module, prepared: Prepared) -> L
         resume=run.resume,
         quiet=run.quiet,
         say=run.say if world.is_main else lambda _: None,
+        objective=objective,
         observer=run.observer,
     )
     return Loop(job)

@@ -15,7 +15,9 @@ from recurra.core.files import write_json
 from recurra.core.seeding import seed_everything
 from recurra.finetuning import Tuned, of_model
 from recurra.models import MODELS
+from recurra.runs.alike import require_same_words
 from recurra.runs.config import RunConfig
+from recurra.runs.distilling import Distilling
 from recurra.runs.folder import discard_unbegun, open_folder, require_same_data
 from recurra.runs.gradients import gradient_through_time
 from recurra.runs.report import Confusion, Report, write_report
@@ -23,8 +25,9 @@ from recurra.runs.saved import SavedModel
 from recurra.runs.stage import Run, Say, best_tensors, for_evaluation, make_loop
 from recurra.runs.start import Start, load_start
 from recurra.runs.starting import begin
+from recurra.runs.teacher import load_teacher
 from recurra.tasks import TASKS, Calibrating, LanguageModelling, Preparation, Prepared, Settling
-from recurra.training import Progress, World, read_metrics, start_world, stop_world
+from recurra.training import Objective, Progress, World, read_metrics, start_world, stop_world
 from recurra.training.checkpoint import list_checkpoints, load_model_tensors
 from recurra.training.evaluation import defined
 
@@ -69,7 +72,7 @@ def prepare(run: Run) -> Prepared:
     world = start_world(run.config.training.device)
     try:
         seed_everything(run.config.seed)
-        return _prepare(run, world, load_start(run.config))
+        return _prepare(run, world, load_start(run.config), load_teacher(run.config))
     finally:
         stop_world()
 
@@ -119,7 +122,8 @@ def _learn(run: Run, world: World, start: Start | None) -> Learnt:
     config = run.config
     seed_everything(config.seed)
     say = run.say if world.is_main else lambda _: None
-    prepared = run.prepared or _prepare(run, world, start)
+    teacher = load_teacher(config)
+    prepared = run.prepared or _prepare(run, world, start, teacher)
     _once(world, lambda: require_same_data(run.out, prepared.task.files()))
     for note in prepared.notes:
         say(note)
@@ -127,12 +131,20 @@ def _learn(run: Run, world: World, start: Start | None) -> Learnt:
     trained = model if start is None else begin(run, world, start, model, prepared)
     say(f"{config.model.kind}: {sum(p.numel() for p in model.parameters()):,} parameters on {world.device}")
     _require_accepted(model, prepared, config)
-    loop = make_loop(run, world, trained, prepared)
+    loop = make_loop(run, world, trained, prepared, _objective(config, world, prepared, teacher))
     if run.resume:
         found = list_checkpoints(run.out / "checkpoints", "update")
         say(f"going on from {found[-1]}" if found else f"{run.out} holds no checkpoint yet: starting over")
     progress = loop.run()
     return Learnt(trained.finish() if isinstance(trained, Tuned) else model, prepared, progress, loop.notes)
+
+
+def _objective(config: RunConfig, world: World, prepared: Prepared, teacher: SavedModel | None) -> Objective | None:
+    """What is trained for beside the task's loss."""
+    if teacher is None or config.distill is None:
+        return None
+    require_same_words(prepared.task, teacher.task, ("this run", config.distill.teacher))
+    return Distilling(prepared.task, teacher.model.to(world.device), config.distill)
 
 
 def _require_accepted(model: nn.Module, prepared: Prepared, config: RunConfig) -> None:
@@ -145,15 +157,22 @@ def _require_accepted(model: nn.Module, prepared: Prepared, config: RunConfig) -
             model.require(batch.inputs)
 
 
-def _prepare(run: Run, world: World, start: Start | None) -> Prepared:
+def _fitted(start: Start | None, teacher: SavedModel | None) -> Any:
+    """The task whose vocabularies and labels are kept: that of the model to go on from, else of the teacher."""
+    first = teacher if start is None else start.first
+    return None if first is None else first.task
+
+
+def _prepare(run: Run, world: World, start: Start | None, teacher: SavedModel | None) -> Prepared:
     cache = run.out / ("cache" if world.is_main else f"cache-{world.rank}")
     same = start is not None and start.is_same_task(run.config)
     given = Preparation(
         data=run.config.data,
-        seed=run.config.seed,
+        seed=run.config.split_seed,
         cache=cache,
         pretrained=None if start is None or same else start.vocabulary,
-        fitted=start.first.task if start is not None and same else None,
+        fitted=_fitted(start if same else None, teacher),
+        new_words=0 if run.config.finetune is None else run.config.finetune.new_words,
     )
     prepared: Prepared = TASKS[run.config.task.kind].prepare(run.config.task, given)
     return prepared

@@ -9,13 +9,16 @@ from recurra.training.logs import read_metrics
 from recurra.training.loop import Loop
 from recurra.training.optimizer import OPTIMIZERS, OptimizerConfig
 from recurra.training.schedule import SCHEDULES, ScheduleConfig
+from recurra.training.step import Cost, Objective
 
 __all__ = [
     "OPTIMIZERS",
     "SCHEDULES",
+    "Cost",
     "InterruptedRun",
     "Job",
     "Loop",
+    "Objective",
     "Observer",
     "OptimizerConfig",
     "Progress",

@@ -14,6 +14,7 @@ from recurra.training.config import TrainingConfig
 from recurra.training.distributed import World
 from recurra.training.optimizer import ASGDConfig, BaseOptimizerConfig
 from recurra.training.schedule import BaseScheduleConfig, PlateauConfig
+from recurra.training.step import Objective
 
 NO_METRIC = ("auto", "last")
 """Values of `training.monitor` that name no metric."""
@@ -56,6 +57,7 @@ class Job:
         resume: go on from the newest checkpoint there.
         quiet: no progress bar.
         say: where sentences for the person who waits go.
+        objective: what a batch costs; None: the task's loss.
         observer: called after each evaluation with how far the run is and the metrics; what it raises ends the run.
     """
 
@@ -72,6 +74,7 @@ class Job:
     resume: bool = False
     quiet: bool = False
     say: Callable[[str], None] = print
+    objective: Objective | None = None
     observer: Observer | None = None
 
 

@@ -79,6 +79,7 @@ class Loop:
             self.world,
             config.precision,
             carries_state=job.train.carries_state,
+            objective=job.objective,
         )
         self.tag, self.less_is_better = monitor_of(job.task, config)
         self.progress = Progress(tag=self.tag)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +30,43 @@ class StepResult:
     count: float
 
 
+class Cost(NamedTuple):
+    """What a batch costs, the state to carry on, and a scalar that is added to the mean loss, or None."""
+
+    loss: LossSum
+    state: State | None
+    penalty: Tensor | None
+
+
+class Objective(Protocol):
+    """What a model is trained for, where that is more than the task's loss."""
+
+    def __call__(
+        self, forward: Callable[[Batch, State | None], ModelOutput], batch: Batch, state: State | None
+    ) -> Cost:
+        """The cost of one batch.
+
+        Args:
+            forward: asks the model in training.
+            batch: to learn from.
+            state: what this gave for the batch before, or None.
+        """
+
+
+class TaskLoss:
+    """The objective that a task has by itself."""
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+
+    def __call__(
+        self, forward: Callable[[Batch, State | None], ModelOutput], batch: Batch, state: State | None
+    ) -> Cost:
+        """The task's loss of the model's prediction."""
+        output = forward(batch, state)
+        return Cost(self.task.loss(output.prediction, batch), output.state, output.penalty)
+
+
 class TrainStep:
     """Owns the order of things in an update; the loop owns when.
 
@@ -46,6 +84,7 @@ class TrainStep:
         precision: str,
         *,
         carries_state: bool,
+        objective: Objective | None = None,
     ) -> None:
         """Put the parts together.
 
@@ -57,9 +96,11 @@ class TrainStep:
             world: the processes.
             precision: of the forward pass.
             carries_state: whether a batch goes on where the one before it ended.
+            objective: what a batch costs; None: the task's loss.
         """
         self.model, self.task, self.optimizer, self.config, self.world = model, task, optimizer, config, world
         self.carries_state = carries_state
+        self.objective = objective or TaskLoss(task)
         self.average = WeightAverage(unwrap(model))
         self.use_precision(precision)
 
@@ -85,15 +126,14 @@ class TrainStep:
         for position, batch in enumerate(batches):
             with self._unsynchronised(position + 1 < len(batches)):
                 batch = self._act(batch)
-                output = self._forward(batch, state)
-                loss = self.task.loss(output.prediction, batch)
+                loss, after, penalty = self.objective(self._forward, batch, state)
                 if batch.blank:
                     loss = LossSum(loss.total * 0, loss.count * 0)
                 objective = loss.mean() if simple else loss.total
-                if output.penalty is not None:
-                    objective = objective + output.penalty * (1 if simple else loss.count)
+                if penalty is not None:
+                    objective = objective + penalty * (1 if simple else loss.count)
                 self.scaler.scale(objective).backward()
-            state = states.detach(output.state) if self.carries_state and output.state is not None else None
+            state = states.detach(after) if self.carries_state and after is not None else None
             total = loss.total.detach() if total is None else total + loss.total.detach()
             count = loss.count if count is None else count + loss.count
         assert total is not None and count is not None, "an update needs at least one batch"
@@ -120,8 +160,7 @@ class TrainStep:
             return None
         kept, asked = rng_state(), self.precision
         try:
-            output = self._forward(batch, None)
-            self.task.loss(output.prediction, batch).mean().backward()
+            self.objective(self._forward, batch, None).loss.mean().backward()
             return None
         except (RuntimeError, NotImplementedError) as error:
             self.use_precision("float32")
