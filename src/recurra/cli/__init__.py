@@ -25,7 +25,9 @@ def main(arguments: list[str] | None = None) -> None:
     except OSError as error:
         _fail(f"{error.filename or 'a file'}: {error.strerror or error}.", 2)
     except (MemoryError, RuntimeError, OverflowError, TypeError) as error:
-        if not _is_too_large(error):
+        from recurra.core.memory import is_too_large
+
+        if not is_too_large(error):
             raise
         reason = (str(error).strip() or "no reason given").splitlines()[0]
         mend = "Lower training.batch_size, training.tbptt_length or model.hidden_size."
@@ -70,12 +72,6 @@ def dotted_as_overrides(arguments: list[str]) -> list[str]:
             value = rest.pop() if rest and not rest[-1].startswith("--") else "true"
         result.append(f"{key}={value}")
     return result
-
-
-def _is_too_large(error: BaseException) -> bool:
-    """Whether torch or NumPy could not make a tensor of the size asked for; they have no common class for it."""
-    signs = ("out of memory", "can't allocate memory", "not enough memory", "Storage size calculation", "Overflow when")
-    return isinstance(error, MemoryError) or any(sign in str(error) for sign in (*signs, "too large to convert"))
 
 
 def _fail(message: str, code: int) -> NoReturn:
