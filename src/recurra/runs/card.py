@@ -50,14 +50,17 @@ def _source(config: RunConfig) -> str:
 
 
 def _size(model: Any) -> str:
+    if hasattr(model, "members"):
+        return " + ".join(f"{member.kind}, {_size(member)}" for member in model.members)
     if hasattr(model, "member"):
         return f"{model.num_members} times {model.member.kind}, each {_size(model.member)}"
     return f"{model.cell.kind}, {model.hidden_size} units"
 
 
 def _table(metrics: dict[str, Any]) -> str:
-    rows = [(name, values) for name, values in metrics.items() if name != "baselines" and values]
-    rows += [(f"baseline: {name}", values) for name, values in metrics.get("baselines", {}).items()]
+    rows = [(name, values) for name, values in metrics.items() if name not in ("members", "baselines") and values]
+    for group in ("member", "baseline"):
+        rows += [(f"{group}: {name}", values) for name, values in metrics.get(f"{group}s", {}).items()]
     tags = [tag for tag in dict.fromkeys(tag for _, values in rows for tag in values) if "/" not in tag]
     if not rows:
         return "Not evaluated."

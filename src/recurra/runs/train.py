@@ -2,37 +2,31 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
 from torch import nn
 
-from recurra.core.batch import Choosing, Resolution
-from recurra.core.config import to_yaml
+from recurra.core.batch import Choosing
 from recurra.core.errors import RecurraError
-from recurra.core.files import write_json
 from recurra.core.seeding import seed_everything
 from recurra.finetuning import Tuned, of_model
 from recurra.models import MODELS
 from recurra.runs.alike import require_same_words
+from recurra.runs.conclude import conclude
 from recurra.runs.config import RunConfig
 from recurra.runs.distilling import Distilling
 from recurra.runs.folder import discard_unbegun, open_folder, require_same_data
-from recurra.runs.gradients import gradient_through_time
-from recurra.runs.report import Confusion, Report, write_report
 from recurra.runs.saved import SavedModel
-from recurra.runs.stage import Run, Say, best_tensors, for_evaluation, make_loop
+from recurra.runs.stage import Run, best_tensors, for_evaluation, make_loop
 from recurra.runs.start import Start, load_start
 from recurra.runs.starting import begin
 from recurra.runs.teacher import load_teacher
-from recurra.tasks import TASKS, Calibrating, LanguageModelling, Preparation, Prepared, Settling
-from recurra.training import Objective, Progress, World, read_metrics, start_world, stop_world
+from recurra.tasks import TASKS, Preparation, Prepared
+from recurra.training import Objective, Progress, World, start_world, stop_world
 from recurra.training.checkpoint import list_checkpoints, load_model_tensors
-from recurra.training.evaluation import defined
 
 R = TypeVar("R")
-_NUM_WORST = 20
 
 
 class Learnt(NamedTuple):
@@ -113,7 +107,7 @@ def _train(run: Run, world: World, start: Start | None) -> SavedModel:
         load_model_tensors(model, of_model(best_tensors(run.out, learnt.progress)), str(run.out))
     saved = SavedModel(config, prepared.task, model.to(world.device), {})
     if world.is_main:
-        _conclude(run, saved, prepared, learnt.progress, learnt.notes)
+        conclude(run, saved, prepared, learnt.progress, learnt.notes)
         run.say(f"saved in {run.out / 'model'}; report: {run.out / 'report.html'}")
     return saved
 
@@ -176,97 +170,3 @@ def _prepare(run: Run, world: World, start: Start | None, teacher: SavedModel | 
     )
     prepared: Prepared = TASKS[run.config.task.kind].prepare(run.config.task, given)
     return prepared
-
-
-def _conclude(run: Run, saved: SavedModel, prepared: Prepared, progress: Progress, notes: list[str]) -> None:
-    """Evaluate the best weights, compare with cheap baselines, save, report."""
-    metrics: dict[str, Any] = {}
-    tables: dict[str, Any] = {}
-    last = None
-    if isinstance(prepared.task, Settling):
-        prepared.task.settle(lambda split: saved.evaluate_split(split)[1], prepared.splits)
-    for name in ("valid", "test"):
-        split = getattr(prepared.splits, name)
-        if split is not None:
-            found, predictions, references = saved.evaluate_split(split)
-            metrics[name] = defined(found)
-            tables, last = prepared.task.report(predictions, references), split
-            tables["worst"] = prepared.task.judge(split, predictions, references).worst(_NUM_WORST)
-            if name == "valid" and isinstance(prepared.task, Calibrating):
-                prepared.task.calibrate(predictions, references)
-    if last is not None:
-        began = time.process_time()
-        baselines = prepared.task.baselines(prepared.splits.train, last)
-        metrics["baselines"] = {name: defined(found) for name, found in baselines.items()}
-        run.say(f"baselines computed in {time.process_time() - began:.1f} core-seconds")
-    metrics["training"] = {
-        "updates": progress.update,
-        "best_update": progress.best_update,
-        "seconds": round(progress.seconds, 2),
-        "core_seconds": round(progress.core_seconds, 2),
-        "seed": run.config.seed,
-    }
-    saved.metrics = metrics
-    saved.save(run.out / "model")
-    write_json(run.out / "results.json", metrics)
-    _say_results(run.say, metrics)
-    sentences = [*tables.get("sentences", ()), *_verdict(saved.task.compared, metrics)]
-    for sentence in sentences:
-        run.say(sentence)
-    write_report(run.out / "report.html", _report(run, saved, last, tables, [*sentences, *prepared.notes, *notes]))
-
-
-def _report(run: Run, saved: SavedModel, split: Any, tables: dict[str, Any], notes: list[str]) -> Report:
-    metrics = saved.metrics
-    found = metrics.get("test", metrics.get("valid", {}))
-    samples: list[str] = []
-    reach = None
-    if isinstance(saved.task, LanguageModelling) and saved.task.config.direction == "forward":
-        samples = [saved.generate(max_length=300, temperature=0.8, seed=seed) for seed in (1, 2, 3)]
-        if split is not None:
-            batch = saved.task.stream(split, for_evaluation(run.config)).next_batch()
-            reach = None if batch is None else gradient_through_time(saved.model, saved.task, batch)
-    confusion = tables.get("confusion")
-    return Report(
-        title=f"{run.config.task.kind} · {run.out.name}",
-        config_yaml=to_yaml(run.config),
-        rows=read_metrics(run.out / "metrics.jsonl"),
-        metrics={tag: value for tag, value in found.items() if "/" not in tag},
-        loss_in_nats=saved.task.spec.resolution is not Resolution.HORIZON,
-        monitor=saved.task.monitor[0],
-        best_update=metrics["training"]["best_update"],
-        baselines={n: {t: v for t, v in b.items() if "/" not in t} for n, b in metrics.get("baselines", {}).items()},
-        confusion=None if confusion is None else Confusion(*confusion),
-        per_class=tables.get("classes"),
-        examples=tables.get("examples", ()),
-        samples=samples,
-        worst=tables.get("worst", ()),
-        pictures=tables.get("pictures", ()),
-        gradient_through_time=reach,
-        notes=notes,
-    )
-
-
-def _verdict(compared: tuple[str, str], metrics: dict[str, Any]) -> list[str]:
-    """A sentence that holds the run's figure against the best baseline's, where there is one."""
-    tag, wanted = compared
-    split = "test" if "test" in metrics else "valid"
-    own = metrics.get(split, {}).get(tag)
-    others = {name: found[tag] for name, found in metrics.get("baselines", {}).items() if tag in found}
-    if own is None or not others:
-        return []
-    sign = 1 if wanted == "min" else -1
-    best = min(others, key=lambda name: sign * others[name])
-    figures = f"{tag} {own:.4f} against {others[best]:.4f} on {split}"
-    if sign * own < sign * others[best]:
-        return [f"Better than the best baseline, {best}: {figures}."]
-    return [f"This model does NOT beat the baseline {best}: {figures}. Use the baseline, or train better."]
-
-
-def _say_results(say: Say, metrics: dict[str, Any]) -> None:
-    for name in ("valid", "test"):
-        if name in metrics:
-            shown = "  ".join(f"{tag} {value:.4f}" for tag, value in metrics[name].items() if "/" not in tag)
-            say(f"{name:>8}: {shown}")
-    for name, values in metrics.get("baselines", {}).items():
-        say(f"baseline {name}: " + "  ".join(f"{t} {v:.4f}" for t, v in values.items() if "/" not in t))
