@@ -15,7 +15,7 @@ from recurra.recipes.finetuning import (
 )
 from recurra.recipes.forecasting import forecast, forecast_long, forecast_sampled, forecast_seasonal
 from recurra.recipes.language import char_lm, char_lm_large, chinese_lm, word_lm
-from recurra.recipes.problems import adding_problem
+from recurra.recipes.problems import adding_problem, anbn, copy_memory, dyck, parity
 from recurra.recipes.question_answering import question_answering
 from recurra.recipes.series import crnn, lstm_fcn, series_classifier, series_ensemble, series_regressor
 from recurra.recipes.story_questions import story_questions
@@ -53,6 +53,10 @@ RECIPES: dict[str, Callable[[], RunConfig]] = {
     "anomaly-alarms": anomaly_alarms,
     "anomaly-autoencoder": anomaly_autoencoder,
     "adding-problem": adding_problem,
+    "copy-memory": copy_memory,
+    "dyck": dyck,
+    "parity": parity,
+    "anbn": anbn,
 }
 FINETUNE_RECIPES: dict[str, dict[str, Callable[[FinetuneConfig, RunConfig, RunConfig | None], RunConfig]]] = {
     "text-classification": {"text-classifier": finetune_classifier, "generative-classifier": finetune_generative},

@@ -32,6 +32,10 @@ MODELS_OF_TASK = {
     "series-regression": ("series-classifier", "lstm-fcn", "crnn", "series-ensemble"),
     "anomaly-detection": ("series-predictor", "series-autoencoder"),
     "adding-problem": ("recurrent-network", "series-classifier"),
+    "copy-memory": ("recurrent-network",),
+    "dyck": ("recurrent-network",),
+    "parity": ("recurrent-network",),
+    "anbn": ("recurrent-network",),
 }
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from recurra.core.config import by_kind
 from recurra.tasks.adding_problem import AddingProblem, AddingProblemConfig
+from recurra.tasks.anbn import AnBn, AnBnConfig
 from recurra.tasks.anomaly_detection import AnomalyDetection
 from recurra.tasks.anomaly_options import AnomalyDetectionConfig
 from recurra.tasks.anomaly_results import AnomalyResult
@@ -23,11 +24,14 @@ from recurra.tasks.base import (
     TextItems,
     require_texts,
 )
+from recurra.tasks.copy_memory import CopyMemory, CopyMemoryConfig
+from recurra.tasks.dyck import Dyck, DyckConfig
 from recurra.tasks.forecast_options import ForecastingConfig
 from recurra.tasks.forecast_results import ForecastResult
 from recurra.tasks.forecasting import Forecasting
 from recurra.tasks.language_modelling import LanguageModelling, LanguageModellingConfig, documents
 from recurra.tasks.live_forecast import LiveForecast
+from recurra.tasks.parity import Parity, ParityConfig
 from recurra.tasks.pictures import Alignment, ForecastPicture, Picture, ScorePicture
 from recurra.tasks.question_answering import QuestionAnswering, QuestionAnsweringConfig
 from recurra.tasks.series_classification import SeriesClassification, SeriesClassificationConfig
@@ -52,6 +56,10 @@ TASKS: dict[str, Any] = {
     "series-regression": SeriesRegression,
     "anomaly-detection": AnomalyDetection,
     "adding-problem": AddingProblem,
+    "copy-memory": CopyMemory,
+    "dyck": Dyck,
+    "parity": Parity,
+    "anbn": AnBn,
 }
 TaskConfig = by_kind(task.Config for task in TASKS.values())
 
@@ -60,6 +68,8 @@ __all__ = [
     "AddingProblem",
     "AddingProblemConfig",
     "Alignment",
+    "AnBn",
+    "AnBnConfig",
     "AnomalyDetection",
     "AnomalyDetectionConfig",
     "AnomalyResult",
@@ -68,6 +78,10 @@ __all__ = [
     "Backtesting",
     "Calibrating",
     "Classifying",
+    "CopyMemory",
+    "CopyMemoryConfig",
+    "Dyck",
+    "DyckConfig",
     "FileTask",
     "ForecastPicture",
     "ForecastResult",
@@ -76,6 +90,8 @@ __all__ = [
     "LanguageModelling",
     "LanguageModellingConfig",
     "LiveForecast",
+    "Parity",
+    "ParityConfig",
     "Picture",
     "PlainItems",
     "Preparation",

@@ -140,7 +140,7 @@ class GeneratedProblem(PlainItems, ABC):
         """The lines of files, each with the answer that is right."""
         found = [
             self.example(self.parse(line, where), where, str(number))
-            for number, (line, where) in enumerate(_lines(paths, data))
+            for number, (line, where) in enumerate(lines_of(paths, data))
         ]
         if not found:
             raise DataError(f"{paths}: nothing but empty lines. One sequence a line is wanted.")
@@ -152,7 +152,7 @@ class GeneratedProblem(PlainItems, ABC):
 
     def items(self, paths: str | list[str], data: DataConfig) -> Iterator[Any]:
         """The lines of files."""
-        return (self.parse(line, where) for line, where in _lines(paths, data))
+        return (self.parse(line, where) for line, where in lines_of(paths, data))
 
     def encode(self, items: list[Any]) -> list[Any]:
         """Encode items, or lines of text."""
@@ -187,7 +187,7 @@ class GeneratedProblem(PlainItems, ABC):
         return self.example(self.parse(item, where) if isinstance(item, str) else item, where, str(number))
 
 
-def _lines(paths: str | list[str], data: DataConfig) -> Iterator[tuple[str, str]]:
+def lines_of(paths: str | list[str], data: DataConfig) -> Iterator[tuple[str, str]]:
     """The lines that are not empty, with their places."""
     for path in [paths] if isinstance(paths, str) else paths:
         for number, line in enumerate(read_lines(Path(path), data.encoding), start=1):
