@@ -28,7 +28,7 @@ TWINS = {"README.md": "README.zh-CN.md"} | {
 }
 PAGES = [*TWINS, *TWINS.values(), "CONTRIBUTING.md", "CHANGELOG.md"]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-COMMANDS = ("train", "finetune", "evaluate", "predict", "generate", "list", "doctor")
+COMMANDS = ("lesson", "train", "finetune", "evaluate", "predict", "generate", "list", "doctor")
 COMMAND = re.compile(rf"(?:^|[|`;&]\s*|-m )recurra ((?:{'|'.join(COMMANDS)})\b[^`|<>;&#]*)")
 OPTION = re.compile(r"`((?:task|model|optimizer|schedule|training|data|finetune)\.[a-z0-9_.]+)")
 NEEDS_FILES = re.compile(r"runs/|\.csv|\.txt|\.yaml|\.fit\(")

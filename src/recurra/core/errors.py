@@ -34,6 +34,10 @@ class NonFiniteError(RecurraError):
     """The loss or a gradient became NaN or infinite; names the update, the layer and the likely cause."""
 
 
+class LessonError(RecurraError):
+    """A cell of a lesson fails, for example the check of a reader's own answer; names the cell and its line."""
+
+
 class MissingExtraError(RecurraError, ImportError):
     """An optional package is needed; names the extra that brings it."""
 
