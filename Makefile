@@ -1,7 +1,8 @@
 # Needs make and Python >= 3.11 with its venv module; everything else goes into .venv.
 #   make setup   the environment only            make demo    the main job on real text, results in runs/demo
 #   make test    all checks and tests            make lint    the checks without the tests
-#   make native  the C++ extension again         make clean   all of that away
+#   make native  the C++ extension again         make docs    the documentation site, in site/
+#   make clean   all of that away
 # PYTHON=python3.12 chooses an interpreter; ARGS="tests/runs -k report" narrows the tests; NATIVE=off does without the
 # C++ extension; SANITIZE=address, undefined or thread builds one that watches itself.
 
@@ -29,11 +30,11 @@ endef
 export PLAIN_PATH
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check --no-input
 
-.PHONY: help setup native test lint demo clean
+.PHONY: help setup native test lint docs demo clean
 .DEFAULT_GOAL := help
 
 help:
-	@sed -n '2,5s/^# *//p' Makefile
+	@sed -n '2,6s/^# *//p' Makefile
 
 setup: $(STAMP) $(NATIVE_STAMP)
 	@echo "recurra is set up in $(VENV): try $(BIN)/recurra --help"
@@ -101,8 +102,11 @@ lint: $(STAMP) $(NATIVE_STAMP)
 	$(BIN)/lint-imports || failed=1; \
 	exit $$failed
 
+docs: $(STAMP) $(NATIVE_STAMP)
+	@NO_MKDOCS_2_WARNING=1 OMP_NUM_THREADS=1 $(BIN)/mkdocs build --strict --quiet && echo "The site is in site/: open site/index.html"
+
 demo: $(STAMP) $(NATIVE_STAMP)
 	@$(BIN)/python examples/demo.py
 
 clean:
-	rm -rf $(VENV) build dist src/*.egg-info src/recurra/kernels/_native*.so .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) build dist site src/*.egg-info src/recurra/kernels/_native*.so .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
