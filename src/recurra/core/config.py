@@ -6,7 +6,7 @@ This module imports no torch, and a component's Config stands in the component's
 from __future__ import annotations
 
 import types
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
@@ -67,15 +67,21 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], Lines]:
     return values, lines
 
 
-def apply_overrides(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+def apply_overrides(
+    values: Mapping[str, Any], overrides: Mapping[str, Any], tables: Sequence[str] = ()
+) -> dict[str, Any]:
     """Set dotted keys in a nested mapping, for example {"model.hidden_size": 512}.
 
     Setting another `kind` of a section (`optimizer.kind`, or `optimizer=sgd`) drops that section's other values,
     which belonged to the old kind; overrides beside it are kept, in any order.
+
+    Args:
+        tables: groups whose keys have dots themselves, such as "tune.space".
     """
     result = _copy(values)
     for key in sorted(overrides, key=lambda name: (not name.endswith(".kind"), name.count("."))):
-        *parents, last = key.split(".")
+        table = next((f"{name}." for name in tables if key.startswith(f"{name}.")), "")
+        *parents, last = [*table.split(".")[:-1], key.removeprefix(table)] if table else key.split(".")
         section = result
         for parent in parents:
             inner = section.get(parent)

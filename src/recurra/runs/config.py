@@ -38,6 +38,9 @@ MODELS_OF_TASK = {
     "anbn": ("recurrent-network",),
 }
 
+_TABLES = ("tune.space", "tune.trial")
+"""Groups whose options are named by dotted names."""
+
 
 class RunConfig(Config):
     """Everything that decides a run's numbers."""
@@ -82,7 +85,7 @@ def read_run_config(path: Path, overrides: Mapping[str, Any]) -> RunConfig:
     """
     values, lines = read_yaml(path)
     kept = {key: line for key, line in lines.items() if key not in overrides}
-    return parse(RunConfig, apply_overrides(values, overrides), source=str(path), lines=kept)
+    return parse(RunConfig, apply_overrides(values, overrides, _TABLES), source=str(path), lines=kept)
 
 
 def override(config: RunConfig, overrides: Mapping[str, Any]) -> RunConfig:
@@ -91,4 +94,6 @@ def override(config: RunConfig, overrides: Mapping[str, Any]) -> RunConfig:
     Raises:
         ConfigError: an unknown option, or a value that does not fit.
     """
-    return parse(RunConfig, apply_overrides(config.model_dump(mode="json"), overrides)) if overrides else config
+    if not overrides:
+        return config
+    return parse(RunConfig, apply_overrides(config.model_dump(mode="json"), overrides, _TABLES))
