@@ -64,6 +64,6 @@ def join(w: Weights) -> Weights:
 
 
 def split(w: Weights) -> Weights:
-    """W_hh and W_ih out of W; b becomes b_ih, and b_hh zero."""
+    """W_hh and W_ih, which are views of W; b becomes b_ih, and b_hh zero."""
     weight_hh, weight_ih = np.split(w["weight"], [len(w["weight"])], -1)
     return {"weight_ih": weight_ih, "weight_hh": weight_hh, "bias_ih": w["bias"], "bias_hh": np.zeros_like(w["bias"])}

@@ -3,7 +3,7 @@
 Axes: B sequences, T steps, I inputs, H hidden units. A state is a tuple of (B, H) arrays whose first one is h, and
 weights are a dictionary of arrays with the names and shapes of `recurra.cells`, so that both load each other's:
 
-    w = {name: tensor.numpy() for name, tensor in cell.state_dict().items()}
+    w = {name: tensor.numpy().astype(float) for name, tensor in cell.state_dict().items()}
     cell.load_state_dict({name: torch.from_numpy(array) for name, array in w.items()})
 """
 

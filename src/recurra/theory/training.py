@@ -27,13 +27,10 @@ def train(
     theta: float = np.inf,
     carry: bool = False,
 ) -> list[float]:
-    """Train in place; returns the mean loss of each epoch.
+    """Train in place on (x, y) with x (B, T, I), step 1 of the pseudo-code done; returns each epoch's mean loss.
 
-    Args:
-        examples: (x, y) with x (B, T, I): step 1 of the pseudo-code, done.
-        theta: the largest norm of the gradients.
-        carry: begin each example with the state that the one before left, without a gradient to it: truncated BPTT
-            with k1 = k2 = T, for a long sequence cut into pieces.
+    No gradient is longer than `theta`. With `carry` each example begins with the state that the one before it left,
+    without a gradient to it: truncated BPTT with k1 = k2 = T, for a long sequence cut into pieces.
     """
     w, history = network.parameters(), []
     for _ in range(epochs):
