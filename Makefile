@@ -34,7 +34,7 @@ PIP := $(BIN)/python -m pip -qq --disable-pip-version-check --no-input
 .DEFAULT_GOAL := help
 
 help:
-	@sed -n '2,6s/^# *//p' Makefile
+	@sed -n '2,7s/^# *//p' Makefile
 
 setup: $(STAMP) $(NATIVE_STAMP)
 	@echo "recurra is set up in $(VENV): try $(BIN)/recurra --help"
