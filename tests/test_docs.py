@@ -17,6 +17,7 @@ from recurra.cli.commands import app
 from recurra.core.config import apply_overrides, parse, parse_overrides, read_yaml
 from recurra.data import DataConfig
 from recurra.recipes import FINETUNE_RECIPES, READING_RECIPES, RECIPES, finetune_recipe
+from recurra.recipes.distilling import distill_recipe
 from recurra.recipes.language import word_lm
 from recurra.runs import RunConfig, override
 from recurra.training.optimizer import OPTIMIZERS, BaseOptimizerConfig
@@ -28,9 +29,9 @@ TWINS = {"README.md": "README.zh-CN.md"} | {
 }
 PAGES = [*TWINS, *TWINS.values(), "CONTRIBUTING.md", "CHANGELOG.md"]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-COMMANDS = ("lesson", "train", "finetune", "evaluate", "predict", "generate", "list", "doctor")
+COMMANDS = ("lesson", "train", "finetune", "ensemble", "distill", "evaluate", "predict", "generate", "list", "doctor")
 COMMAND = re.compile(rf"(?:^|[|`;&]\s*|-m )recurra ((?:{'|'.join(COMMANDS)})\b[^`|<>;&#]*)")
-OPTION = re.compile(r"`((?:task|model|optimizer|schedule|training|data|finetune)\.[a-z0-9_.]+)")
+OPTION = re.compile(r"`((?:task|model|optimizer|schedule|training|data|finetune|distill)\.[a-z0-9_.]+)")
 NEEDS_FILES = re.compile(r"runs/|\.csv|\.txt|\.yaml|\.fit\(")
 """Examples that read files or train are compiled only."""
 
@@ -74,6 +75,9 @@ def check_command(line: str) -> None:
         pretrained = next(make() for make in RECIPES.values() if make().task.kind == task) if further else word_lm()
         backward = word_lm() if "finetune.backward" in options(given) else None
         finetune_recipe("runs/lm", pretrained, task, options(given), backward=backward, base=base)
+    elif command.__name__ == "distill":
+        student = None if given.get("recipe") is None else RECIPES[given["recipe"]]()
+        distill_recipe("runs/teacher", student or RECIPES["char-lm"](), student, options(given))
     elif command.__name__ in ("evaluate", "predict"):
         words = [given.get("file") or "", *given.get("overrides", ())]
         named = parse_overrides(word for word in words if "=" in word)

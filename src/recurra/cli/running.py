@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,30 +26,39 @@ def run_train(recipe: str | None, overrides: Sequence[str], flags: RunFlags) -> 
     if len(names) > 1:
         raise ConfigError(f"one recipe or run file is wanted, got {', '.join(names)}. Overrides are written key=value.")
     recipe = names[0] if names else None
-    given = _collect(overrides, flags)
+    given = collect(overrides, flags)
     if recipe is None:
         if not flags.resume or flags.out is None:
             raise ConfigError(f"name a recipe or a run file: {', '.join(RECIPES)} (or --resume --out FOLDER).")
         config = override(read_config(Path(flags.out)), given)
-    elif recipe.endswith((".yaml", ".yml")):
-        config = read_run_config(Path(recipe), given)
-    elif recipe in RECIPES:
-        config = override(RECIPES[recipe](), given)
     else:
-        raise ConfigError(f"no recipe `{recipe}`.{did_you_mean(recipe, RECIPES)} A run file ends in .yaml.")
-    _run(config, _folder(flags, Path(recipe or "run").stem), flags)
+        config = named_config(recipe, given)
+    run_config(config, folder_of(flags, Path(recipe or "run").stem), flags)
+
+
+def named_config(name: str, overrides: Mapping[str, Any]) -> RunConfig:
+    """The config of a recipe or a run file, changed.
+
+    Raises:
+        ConfigError: there is none of that name, or an option does not fit.
+    """
+    if name.endswith((".yaml", ".yml")):
+        return read_run_config(Path(name), overrides)
+    if name not in RECIPES:
+        raise ConfigError(f"no recipe `{name}`.{did_you_mean(name, RECIPES)} A run file ends in .yaml.")
+    return override(RECIPES[name](), overrides)
 
 
 def run_finetune(start: str, task: str | None, base: str | None, overrides: Sequence[str], flags: RunFlags) -> None:
     """Build the fine-tuning config from the pretrained model's, and train."""
-    given = _collect(overrides, flags)
+    given = collect(overrides, flags)
     backward = given.get("finetune.backward")
     second = None if backward is None else load(str(backward)).config
     config = finetune_recipe(start, load(start).config, task, given, backward=second, base=base)
-    _run(config, _folder(flags, f"finetune-{Path(start).name}"), flags)
+    run_config(config, folder_of(flags, f"finetune-{Path(start).name}"), flags)
 
 
-def _collect(overrides: Sequence[str], flags: RunFlags) -> dict[str, Any]:
+def collect(overrides: Sequence[str], flags: RunFlags) -> dict[str, Any]:
     """Overrides and flags as dotted values."""
     given = parse_overrides(overrides)
     for split in ("train", "valid", "test"):
@@ -66,13 +75,16 @@ def paths_of(given: str) -> Any:
     return parse_overrides([f"paths={given}"])["paths"] if listed else given
 
 
-def _folder(flags: RunFlags, name: str) -> Path:
+def folder_of(flags: RunFlags, name: str) -> Path:
+    """That of `--out`, else runs/NAME."""
     if flags.out is not None and not flags.out.strip():
         raise ConfigError("--out is empty: give the folder of the run, or leave the option away.")
     return Path("runs", name) if flags.out is None else Path(flags.out)
 
 
-def _run(config: RunConfig, out: Path, flags: RunFlags) -> None:
+def run_config(config: RunConfig, out: Path, flags: RunFlags) -> None:
+    """Train, and say where the run stands if it is interrupted."""
+
     def say(text: str) -> None:
         if not flags.quiet:
             print(text, file=sys.stderr, flush=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from statistics import fmean
 from typing import Any
 
 from recurra.core.batch import Resolution
@@ -68,7 +69,8 @@ def conclude(
     saved.save(run.out / "model")
     write_json(run.out / "results.json", metrics)
     _say_results(run.say, metrics)
-    sentences = [*tables.get("sentences", ()), *_verdict(saved.task.compared, metrics)]
+    verdicts = (*_verdict(saved.task.compared, metrics), *_beside_members(saved.task.compared, metrics))
+    sentences = [*tables.get("sentences", ()), *verdicts]
     for sentence in sentences:
         run.say(sentence)
     write_report(run.out / "report.html", _report(run, saved, last, tables, [*sentences, *prepared.notes, *notes]))
@@ -125,6 +127,18 @@ def _verdict(compared: tuple[str, str], metrics: dict[str, Any]) -> list[str]:
     if sign * own < sign * others[best]:
         return [f"Better than the best baseline, {best}: {figures}."]
     return [f"This model does NOT beat the baseline {best}: {figures}. Use the baseline, or train better."]
+
+
+def _beside_members(compared: tuple[str, str], metrics: dict[str, Any]) -> list[str]:
+    """A sentence that holds an ensemble's figure against its best member's, and the mean of all of them."""
+    tag, wanted = compared
+    own = metrics.get("test", metrics.get("valid", {})).get(tag)
+    values = [row[tag] for row in metrics.get("members", {}).values() if tag in row]
+    if own is None or not values:
+        return []
+    best = min(values) if wanted == "min" else max(values)
+    change = f" ({own / best - 1:+.1%})" if best > 0 else ""
+    return [f"{tag} {own:.4f}; the best member has {best:.4f}{change}, the members' mean is {fmean(values):.4f}."]
 
 
 def _say_results(say: Say, metrics: dict[str, Any]) -> None:
