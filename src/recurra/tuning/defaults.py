@@ -26,7 +26,7 @@ def default_space(config: RunConfig) -> dict[str, Values]:
         elif name in ("model.cell.kind", "model.member.cell.kind"):
             found |= {section: list(dict.fromkeys([value, *_CELLS])), f"{section}.forget_bias": [0.0, 1.0, 2.0]}
         elif "dropout" in name and isinstance(value, float) and (value > 0 or name in _DROPOUTS):
-            found[name] = Range(low=0.0, high=max(0.6, value), step=0.05)
+            found[name] = Range(low=0.0, high=max(0.6, value))
     if config.task.kind != "language-modelling":
         del found["training.tbptt_length"]
     if config.finetune is not None:

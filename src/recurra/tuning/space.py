@@ -31,12 +31,15 @@ class Space:
     Args:
         config: the run as it stands.
         entries: by dotted option, a range or a list.
+        places: where an entry stands, for messages: "run.yaml:12: ".
     Raises:
         ConfigError: an option that no choice brings along, or a value that it can't have.
     """
 
-    def __init__(self, config: RunConfig, entries: Mapping[str, Values]) -> None:
-        self.config = config
+    def __init__(
+        self, config: RunConfig, entries: Mapping[str, Values], places: Mapping[str, str] | None = None
+    ) -> None:
+        self.config, self._places = config, places or {}
         self.entries = dict(sorted(entries.items(), key=lambda entry: entry[0].count(".")))
         self._parents = {name: [other for other in entries if name.startswith(f"{other}.")] for name in entries}
         self._current = {name: self._require(name) for name in self.entries}
@@ -100,7 +103,7 @@ class Space:
             return list(entry)
         low, high, step = self._bounds(name, entry)
         if step is not None:
-            return [low + index * step for index in range(math.floor((high - low) / step + 1e-9) + 1)]
+            return [low + index * step for index in range(round((high - low) / step) + 1)]
         parts = [index / (_POINTS - 1) for index in range(_POINTS)]
         points = [low * (high / low) ** part if entry.log else low + part * (high - low) for part in parts]
         return list(dict.fromkeys(map(round, points))) if self._is_whole(name, entry) else points
@@ -114,14 +117,17 @@ class Space:
             if name in options:
                 break
         else:
-            raise ConfigError(f"`tune.space.{name}`: no option `{name}`.{did_you_mean(name, options)}")
+            raise ConfigError(f"{self._place(name)}no option `{name}`.{did_you_mean(name, options)}")
         own, entry = _options(self.config).get(name), self.entries[name]
         for value in (entry.low, entry.high) if isinstance(entry, Range) else entry:
             try:
                 override(self.config, {**parents, name: value})
             except ConfigError as error:
-                raise ConfigError(f"`tune.space.{name}`: {error}") from error
+                raise ConfigError(f"{self._place(name)}{error}") from error
         return own
+
+    def _place(self, name: str) -> str:
+        return f"{self._places.get(name, '')}`tune.space.{name}`: "
 
     def _applies(self, name: str, chosen: Mapping[str, Any]) -> bool:
         parents = {parent: chosen[parent] for parent in self._parents[name] if parent in chosen}
@@ -144,9 +150,9 @@ class Space:
             return low, high, None
         step = number(entry.step)
         if step != entry.step:
-            raise ConfigError(f"`tune.space.{name}`: this option is a whole number; {entry.step:g} is no step for it.")
+            raise ConfigError(f"{self._place(name)}this option is a whole number; {entry.step:g} is no step for it.")
         count = math.floor((high - low) / step + 1e-9)
-        return low, low + count * step, step
+        return low, number(float(f"{low + count * step:.12g}")), step
 
     def _is_whole(self, name: str, entry: Range) -> bool:
         value = _options(self.config).get(name)
@@ -164,7 +170,8 @@ class Space:
     def _holds(self, name: str, value: Any) -> bool:
         entry = self.entries[name]
         if isinstance(entry, Range):
-            return isinstance(value, int | float) and entry.low <= value <= entry.high
+            steps = 0.0 if entry.step is None else (value - entry.low) / entry.step
+            return entry.low <= value <= entry.high and abs(steps - round(steps)) < 1e-9
         return any(_written(value) == _written(choice) for choice in entry)
 
 
