@@ -96,6 +96,7 @@ def evaluate(
     data: Annotated[str, Parameter(name="--data.test", group=DATA, help="file to evaluate on")],
     backtest: Annotated[bool, Parameter(negative="", help="forecasts from every origin after the training")] = False,
     stride: Annotated[int | None, Parameter(help="with --backtest: steps from one origin to the next; else 1")] = None,
+    slices: Annotated[str | None, Parameter(help="figures by length, label or a column; with commas between")] = None,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
     """Measure a saved model on a file.
@@ -106,11 +107,13 @@ def evaluate(
         data: file to evaluate on.
         backtest: forecast from one origin after another, all of them after the time of training.
         stride: with --backtest, how many steps lie between two origins; 1 unless named.
+        slices: also show how well it does on parts of the file, by length, by label or by another column, and name
+            the weakest: length,label.
         json: print JSON.
     """
     from recurra.cli.using import run_evaluate
 
-    run_evaluate(model, data, overrides, json, backtest, stride)
+    run_evaluate(model, data, overrides, json, backtest, stride, slices)
 
 
 @app.command

@@ -27,10 +27,26 @@ _MOST_PICTURES = 20
 
 
 def run_evaluate(
-    model: str, data: str, overrides: Sequence[str], as_json: bool, backtest: bool, stride: int | None
+    model: str,
+    data: str,
+    overrides: Sequence[str],
+    as_json: bool,
+    backtest: bool,
+    stride: int | None,
+    slices: str | None,
 ) -> None:
-    """Print the metrics of a file; with `backtest`, of forecasts from one origin after another."""
-    options = _data_config(overrides).model_dump(exclude_unset=True)
+    """Print the metrics of a file, of its parts by `slices`, or with `backtest` of forecasts from many origins."""
+    options = data_config(overrides).model_dump(exclude_unset=True)
+    if slices is not None:
+        names = [name.strip() for name in slices.split(",") if name.strip()]
+        if backtest or not names:
+            raise ConfigError(
+                f"--slices {slices}: names with commas between are wanted, such as length,label; no --backtest."
+            )
+        from recurra.cli.judging import run_slices
+
+        run_slices(load(model), paths_of(data), data_config(overrides), names, as_json)
+        return
     if stride is not None and not backtest:
         raise ConfigError(f"--stride {stride} says how far the origins of a backtest lie apart: add --backtest.")
     saved, paths = load(model), paths_of(data)
@@ -59,9 +75,9 @@ def run_predict(
     """Print a prediction a line, in the task's own way or as JSON; plot them."""
     if file is not None and "=" in file and not Path(file).exists():
         overrides, file = (file, *overrides), None
-    data = _data_config(overrides)
+    data = data_config(overrides)
     if out is not None:
-        _require_new(Path(out), "--out")
+        require_new(Path(out), "--out")
     if wishes.paths is not None and not as_json:
         raise ConfigError("--paths: lines have no room for paths; add --json.")
     draw = None if plot is None else _Plotter(Path(plot))
@@ -82,7 +98,7 @@ class _Plotter:
     """Draws the first prediction into `path`, the next ones into the same name with -2, -3, ... -20."""
 
     def __init__(self, path: Path) -> None:
-        _require_new(path, "--plot")
+        require_new(path, "--plot")
         pictures.require_drawing(path)
         self._path, self._number, self._drawn = path, 0, 0
 
@@ -93,7 +109,7 @@ class _Plotter:
             self._drawn += 1
             name = f"{self._path.stem}-{self._number}"
             path = self._path if self._number == 1 else self._path.with_stem(name)
-            _require_new(path, "--plot")
+            require_new(path, "--plot")
             pictures.draw(picture, path)
 
     def finish(self) -> None:
@@ -151,7 +167,7 @@ def _levels(given: str | None) -> list[float] | None:
     return levels
 
 
-def _data_config(overrides: Sequence[str]) -> DataConfig:
+def data_config(overrides: Sequence[str]) -> DataConfig:
     """Only options of `data` make sense here."""
     given = parse_overrides(overrides)
     for key in given:
@@ -160,7 +176,7 @@ def _data_config(overrides: Sequence[str]) -> DataConfig:
     return parse(DataConfig, apply_overrides({}, {key.removeprefix("data."): value for key, value in given.items()}))
 
 
-def _require_new(path: Path, option: str) -> None:
+def require_new(path: Path, option: str) -> None:
     """Check that a file of results can be written without overwriting one.
 
     Raises:

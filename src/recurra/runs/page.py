@@ -58,7 +58,7 @@ th,td{padding:7px 12px;text-align:right;border-bottom:1px solid var(--line);whit
 th{font-weight:600;color:var(--muted);font-size:13px;white-space:normal;vertical-align:bottom}
 th:first-child,td:first-child{text-align:left;white-space:normal;overflow-wrap:break-word;padding-left:2px;min-width:6em}
 .pairs :is(th,td):nth-child(2){text-align:left}
-.texts{table-layout:fixed}.worst th:first-child{width:5em}
+.texts{table-layout:fixed}.worst th:first-child{width:5em}.worst th:nth-child(2){width:56%}
 .texts :is(th,td){text-align:left;white-space:normal;overflow-wrap:anywhere;vertical-align:top}
 tbody tr:last-child>*{border-bottom:0}
 tr.own>*{font-weight:650;color:var(--ink)}

@@ -118,6 +118,7 @@ def judge_labels(
     references: Sequence[str],
     answers: Sequence[tuple[str, float, float]],
     split: Sequence[Any],
+    lengths: Sequence[int],
     asked: Callable[[int], str],
 ) -> Judged:
     """Items of which each has one label; the figure is accuracy, the loss -log of the right label's probability.
@@ -125,7 +126,8 @@ def judge_labels(
     Args:
         predictions, references: (N,) as the task's metrics take them.
         answers: (N,) the label given, its probability, and that of the right one.
-        split: (N,) examples with `tokens` or `steps`.
+        split: (N,) examples.
+        lengths: (N,) of each.
         asked: number of an item -> what was asked.
     """
     return Judged(
@@ -134,7 +136,7 @@ def judge_labels(
         terms=mean_terms([label == right for (label, _, _), right in zip(answers, references, strict=True)]),
         figure=mean_figure,
         losses=nats_of(likely for _, _, likely in answers),
-        lengths=np.array([len(one.tokens if hasattr(one, "tokens") else one.steps) for one in split]),
+        lengths=np.array(lengths),
         ids=tuple(one.id for one in split),
         shown=lambda place: (asked(place), f"{answers[place][0]} ({answers[place][1]:.2f})", references[place]),
         marks={"label": [(label,) for label in references]},

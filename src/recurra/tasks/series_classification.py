@@ -165,7 +165,8 @@ class SeriesClassification(WholeSeries):
             (p.label, float(p.probs[index[p.label]]), float(p.probs[index[right]]))
             for p, right in zip(predictions, references, strict=True)
         ]
-        return judge_labels(predictions, references, answers, split, lambda place: f"series {split[place].id}")
+        lengths = [len(example.steps) for example in split]
+        return judge_labels(predictions, references, answers, split, lengths, lambda place: f"series {split[place].id}")
 
     def baselines(self, train: list[SeriesExample], evaluated: list[SeriesExample]) -> dict[str, dict[str, float]]:
         """Majority, nearest neighbours (Euclidean and DTW) and a linear classifier of simple statistics."""

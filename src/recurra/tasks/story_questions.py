@@ -280,7 +280,8 @@ class StoryQuestions(PlainItems):
         def asked(place: int) -> str:
             return " ".join((*predictions[place].sentences, predictions[place].question))
 
-        return judge_labels(predictions, references, answers, split, asked)
+        lengths = [len(example.tokens) for example in split]
+        return judge_labels(predictions, references, answers, split, lengths, asked)
 
     def baselines(self, train: list[StoryExample], evaluated: list[StoryExample]) -> dict[str, dict[str, float]]:
         """Cheap ways to answer: see `recurra.baselines.stories`."""

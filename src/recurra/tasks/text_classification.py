@@ -245,7 +245,14 @@ class TextClassification(TextItems):
                 (p.label, float(p.probs[index[p.label]]), float(p.probs[index[right]]))
                 for p, right in zip(predictions, references, strict=True)
             ]
-            return judge_labels(predictions, references, answers, split, lambda place: self._read_text(split[place]))
+            return judge_labels(
+                predictions,
+                references,
+                answers,
+                split,
+                [len(example.tokens) - 2 for example in split],
+                lambda place: self._read_text(split[place]),
+            )
         given, wanted = (
             np.array([[name in row for name in index] for row in rows], dtype=bool).reshape(-1, len(index))
             for rows in ([p.labels for p in predictions], references)
