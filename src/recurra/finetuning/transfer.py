@@ -13,6 +13,15 @@ from recurra.layers import WordEmbedding
 
 _ENCODER = "encoder."
 """Where a language model keeps its encoder."""
+NUM_SPECIAL = 2
+"""The first entries of a vocabulary of words are no words: the unknown one, the end of a document."""
+
+
+class Grown(NamedTuple):
+    """How many entries a vocabulary had, and has."""
+
+    old: int
+    new: int
 
 
 class Transfer(NamedTuple):
@@ -39,37 +48,81 @@ def _modules(names: list[str]) -> str:
     return ", ".join(dict.fromkeys(name.rpartition(".")[0].partition(".cells.")[0] or name for name in names))
 
 
-@torch.no_grad()
-def transfer(source: Mapping[str, Tensor], target: nn.Module, into: str = "encoder.") -> Transfer:
-    """Copy the encoder of `source` into `target`, and every other tensor that has the same name and shape.
+def match(
+    source: Mapping[str, Tensor], target: nn.Module, into: str = _ENCODER, grown: Grown | None = None
+) -> dict[str, str]:
+    """Which tensor of a pretrained model each tensor of another takes over, by name.
 
     Args:
         source: tensors of a saved language model.
-        target: a model one of whose encoders has the same sizes.
-        into: where in `target` that encoder is; other tensors are copied only where it has the source's own name.
+        target: a model one of whose encoders has the same sizes; with `into` "", one of the same kind.
+        into: where in `target` the encoder is; other tensors are matched only where they have the source's own name.
+        grown: the source's vocabulary and the longer one of the target.
     Raises:
-        ModelFileError: an encoder parameter is missing or of another shape.
+        ModelFileError: an encoder's tensor is missing or of another shape.
     """
-    matched, taken = [], set()
-    own: dict[str, Tensor] = {}
-    for name, tensor in target.state_dict(keep_vars=True).items():
-        if not any(tensor is known for known in own.values()):  # a tied weight counts once
-            own[name] = tensor
-    for name, tensor in own.items():
+    found: dict[str, str] = {}
+    for name, tensor in own_tensors(target).items():
         wanted = name.startswith(into)
-        origin = _ENCODER + name.removeprefix(into) if wanted else name if into == _ENCODER else ""
-        if origin in source and source[origin].shape == tensor.shape:
-            tensor.copy_(source[origin])
-            matched.append(name)
-            taken.add(origin)
-        elif wanted:
-            found = tuple(source[origin].shape) if origin in source else "nothing"
+        origin = name if into in ("", _ENCODER) else _ENCODER + name.removeprefix(into) if wanted else ""
+        if origin in source and _fits(source[origin], tensor, grown):
+            found[name] = origin
+        elif wanted and not _may_be_new(name, tensor, grown):
+            given = tuple(source[origin].shape) if origin in source else "nothing"
             raise ModelFileError(
-                f"the pretrained model gives {found} for `{name}`, and {tuple(tensor.shape)} is wanted. Leave the "
+                f"the pretrained model gives {given} for `{name}`, and {tuple(tensor.shape)} is wanted. Leave the "
                 "encoder's options (embedding_dim, cell, hidden_size, num_layers) as the pretrained model has them."
             )
-    new = [name for name in own if name not in matched]
-    return Transfer(matched, new, [name for name in source if name not in taken])
+    return found
+
+
+@torch.no_grad()
+def transfer(
+    source: Mapping[str, Tensor], target: nn.Module, into: str = _ENCODER, grown: Grown | None = None
+) -> Transfer:
+    """Copy what `match` finds from a pretrained model into another.
+
+    Args:
+        source, target, into, grown: as in `match`.
+    Raises:
+        ModelFileError: an encoder's tensor is missing or of another shape.
+    """
+    origins, own = match(source, target, into, grown), own_tensors(target)
+    for name, origin in origins.items():
+        own[name].copy_(extended(source[origin], len(own[name])) if own[name].dim() else source[origin])
+    new = [name for name in own if name not in origins]
+    return Transfer(list(origins), new, [name for name in source if name not in origins.values()])
+
+
+def extended(rows: Tensor, size: int) -> Tensor:
+    """The rows of a vocabulary's words, and for each further word up to `size` the mean of the known ones."""
+    if len(rows) == size:
+        return rows
+    mean = rows[NUM_SPECIAL:].mean(0, keepdim=True)
+    return torch.cat([rows, mean.expand(size - len(rows), *rows.shape[1:])])
+
+
+def own_tensors(model: nn.Module) -> dict[str, Tensor]:
+    """A model's parameters and buffers themselves; a tied weight stands once, under its first name."""
+    own: dict[str, Tensor] = {}
+    seen: set[int] = set()
+    for name, tensor in model.state_dict(keep_vars=True).items():
+        if id(tensor) not in seen:
+            seen.add(id(tensor))
+            own[name] = tensor
+    return own
+
+
+def _fits(source: Tensor, target: Tensor, grown: Grown | None) -> bool:
+    if source.shape == target.shape:
+        return True
+    lengthened = grown is not None and (source.shape[:1], target.shape[:1]) == ((grown.old,), (grown.new,))
+    return lengthened and source.shape[1:] == target.shape[1:] and isinstance(target, nn.Parameter)
+
+
+def _may_be_new(name: str, tensor: Tensor, grown: Grown | None) -> bool:
+    """Adapters; and what a longer vocabulary changes, and is no weight."""
+    return ".adapters." in name or (grown is not None and not isinstance(tensor, nn.Parameter))
 
 
 def encoders(model: nn.Module) -> dict[str, str]:

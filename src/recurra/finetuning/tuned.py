@@ -16,6 +16,7 @@ from recurra.core.errors import ConfigError
 from recurra.core.state import State
 from recurra.finetuning.low_rank import LowRank
 from recurra.finetuning.methods import AdaptersConfig, BiasConfig, FrozenConfig, FullConfig, LoRAConfig, Target
+from recurra.finetuning.remembering import Pull, Replay
 from recurra.layers import TokenEmbedding
 from recurra.training.distributed import like
 
@@ -31,15 +32,24 @@ class Tuned(nn.Module):
         model: with the weights to start from.
         trained: names of its parameters that are trained as they are.
         changes: by the name of a parameter that stands still, what is trained in its place.
+        pull: back to the weights to start from, or None.
+        replay: of what the model was trained on before, or None.
     """
 
-    def __init__(self, model: nn.Module, trained: Collection[str], changes: Mapping[str, LowRank]) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        trained: Collection[str],
+        changes: Mapping[str, LowRank],
+        pull: Pull | None = None,
+        replay: Replay | None = None,
+    ) -> None:
         super().__init__()
-        self.plain = model
+        self.plain, self.pull, self.replay = model, pull, replay
         # a module's name can't hold a dot
         self.changes = nn.ModuleDict({name.replace(".", "/"): change for name, change in changes.items()})
         self.trained = frozenset(trained)
-        places = _places(model)
+        places = places_of(model if replay is None else nn.ModuleList([model, replay]))
         self._places = {name: places[id(model.get_parameter(name))] for name in changes}
         self._frozen = [
             name for name, weight in model.named_parameters() if name not in self.trained and weight.requires_grad
@@ -55,7 +65,9 @@ class Tuned(nn.Module):
             return output
         with self._changed():
             found: ModelOutput = self.plain(inputs, state)
-        return found
+            asked = [found.penalty, *(part() for part in (self.pull, self.replay) if part is not None)]
+        penalties = [penalty for penalty in asked if penalty is not None]
+        return found._replace(penalty=torch.stack(penalties).sum() if penalties else None)
 
     def weights(self) -> dict[str, Tensor]:
         """The changed weights, by name."""
@@ -130,20 +142,26 @@ class Tuned(nn.Module):
         return sum(weight.numel() for group in self.layer_groups() for weight in group)
 
 
-def tune(model: nn.Module, method: Config, new: Collection[str]) -> nn.Module:
+def tune(
+    model: nn.Module, method: Config, new: Collection[str], pull: float = 0.0, replay: Replay | None = None
+) -> nn.Module:
     """The model as a method trains it: itself, or inside a `Tuned`.
 
     Args:
         model: a plain model, with the pretrained weights.
         method: one of METHODS.
         new: names of its parameters that are not pretrained; they are always trained.
+        pull: how strongly the others are drawn back to where they start.
+        replay: of what the model was trained on before, or None.
     Raises:
         ConfigError: the method finds nothing to train.
     """
-    if isinstance(method, FullConfig):
+    if isinstance(method, FullConfig) and not pull and replay is None:
         return model
     own = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
     trained, changes = {name for name in new if name in own}, {}
+    if isinstance(method, FullConfig):
+        trained = set(own)
     if isinstance(method, AdaptersConfig):
         trained |= {name for name in own if ".adapters." in name}
     if isinstance(method, BiasConfig) or (isinstance(method, LoRAConfig) and method.biases):
@@ -157,10 +175,11 @@ def tune(model: nn.Module, method: Config, new: Collection[str]) -> nn.Module:
                 changes[name] = LowRank(own[name], method, gates if method.per_gate else 1)
     if not trained and not changes:
         raise ConfigError(f"`finetune.method`: {method.kind} finds nothing to train in this model.")  # type: ignore[attr-defined]
-    return Tuned(model, trained, changes)
+    pulled = [name for name in own if name in changes or (name in trained and name not in new)]
+    return Tuned(model, trained, changes, Pull(model, pulled, pull) if pull and pulled else None, replay)
 
 
-def _places(model: nn.Module) -> dict[int, list[tuple[nn.Module, str]]]:
+def places_of(model: nn.Module) -> dict[int, list[tuple[nn.Module, str]]]:
     """Which modules hold each parameter, and by which name; by its id."""
     found: dict[int, list[tuple[nn.Module, str]]] = {}
     for module in model.modules():

@@ -58,7 +58,7 @@ def _size(model: Any) -> str:
 
 
 def _table(metrics: dict[str, Any]) -> str:
-    rows = [(name, values) for name, values in metrics.items() if name not in ("members", "baselines") and values]
+    rows = [(name, metrics[name]) for name in ("valid", "test") if metrics.get(name)]
     for group in ("member", "baseline"):
         rows += [(f"{group}: {name}", values) for name, values in metrics.get(f"{group}s", {}).items()]
     tags = [tag for tag in dict.fromkeys(tag for _, values in rows for tag in values) if "/" not in tag]

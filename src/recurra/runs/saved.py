@@ -7,37 +7,30 @@ Nothing is unpickled; every file is checked, and a damaged one is named.
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import nn
 
 import recurra
 from recurra.core import state as states
-from recurra.core.batch import TaskSpec
 from recurra.core.config import parse
-from recurra.core.errors import ConfigError, DataError, ModelFileError, OutputError, RecurraError
+from recurra.core.errors import ConfigError, DataError, OutputError
 from recurra.core.files import write_folder
 from recurra.data import DataConfig, Vocabulary
 from recurra.decoding import SamplingConfig, SearchConfig, beam_search, sample
-from recurra.models import MODELS
 from recurra.runs.card import model_card
 from recurra.runs.config import RunConfig
-from recurra.tasks import TASKS, Backtesting, Classifying, FileTask, LanguageModelling, Streaming, StreamOptions
+from recurra.runs.model_files import FORMAT, digest_of, sizes_of
+from recurra.tasks import Backtesting, Classifying, FileTask, LanguageModelling, Streaming, StreamOptions
 from recurra.tasks.judging import Judged
-from recurra.training.checkpoint import load_model_tensors, model_tensors, save_tensors
+from recurra.training.checkpoint import model_tensors, save_tensors
 from recurra.training.evaluation import run_over
-
-FORMAT = 1
-_MEND = "Copy the folder again, or train anew."
 
 
 class Evaluation(NamedTuple):
@@ -56,10 +49,19 @@ class SavedModel:
         task: with vocabulary and labels.
         model: the network, in evaluation mode.
         metrics: as they were measured when it was made: {"valid": {...}, "test": {...}, "baselines": {...}}.
+        sha256: of the file of its weights; None while it is in no folder.
     """
 
-    def __init__(self, config: RunConfig, task: FileTask, model: nn.Module, metrics: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        config: RunConfig,
+        task: FileTask,
+        model: nn.Module,
+        metrics: dict[str, Any],
+        sha256: str | None = None,
+    ) -> None:
         self.config, self.task, self.model, self.metrics = config, task, model.eval(), metrics
+        self.sha256 = sha256
 
     @property
     def device(self) -> torch.device:
@@ -261,18 +263,17 @@ class SavedModel:
         path = Path(folder)
         if path.exists() and not (path / "model.safetensors").is_file() and not _is_empty_folder(path):
             raise OutputError(f"{path}: holds something else than a saved model, and nothing is overwritten.")
-        spec = self.task.spec
 
         def fill(building: Path) -> None:
             tensors = {name: t.detach().cpu().contiguous().clone() for name, t in model_tensors(self.model).items()}
             save_tensors(building / "model.safetensors", tensors)
-            digest = hashlib.sha256((building / "model.safetensors").read_bytes()).hexdigest()
+            self.sha256 = digest_of(building / "model.safetensors")
             described = {
                 "format": FORMAT,
                 "recurra": recurra.__version__,
                 "run": self.config.model_dump(mode="json"),
-                "spec": {"input_size": spec.input_size, "output_size": spec.output_size},
-                "sha256": digest,
+                "spec": sizes_of(self.task.spec),
+                "sha256": self.sha256,
             }
             for name, value in {"config.json": described, "metrics.json": self.metrics, **self.task.files()}.items():
                 text = json.dumps(value, ensure_ascii=False, indent=None if "vocabulary" in name else 1)
@@ -311,90 +312,9 @@ class SavedModel:
         return self.task.stream(split, options)
 
 
-def load(folder: str | Path, device: str = "cpu") -> SavedModel:
-    """Load a saved model, or the model of a run folder.
-
-    Raises:
-        ModelFileError: no such folder, or a file in it is missing, damaged or of another kind.
-    """
-    if not str(folder).strip():
-        raise ModelFileError("the name of the model's folder is empty.")
-    path = Path(folder)
-    if (path / "model" / "config.json").is_file():
-        path = path / "model"
-    if not (path / "config.json").is_file():
-        what = "no such folder" if not path.exists() else "no saved model there (config.json is missing)"
-        raise ModelFileError(f"{folder}: {what}. Give the --out folder of a finished `recurra train`.")
-    files = _Files(path)
-    described = files["config.json"]
-    try:
-        if described["format"] != FORMAT:
-            raise ModelFileError(
-                f"{path / 'config.json'}: format {described['format']}, and this version reads {FORMAT}. "
-                f"It was written by recurra {described['recurra']}; install that version."
-            )
-        config = parse(RunConfig, described["run"])
-        sizes = (int(described["spec"]["input_size"]), int(described["spec"]["output_size"]))
-        task = TASKS[config.task.kind].from_files(config.task, files)
-        tensors = _read_tensors(path / "model.safetensors", described["sha256"])
-    except RecurraError as error:
-        if str(error).startswith(str(path)):
-            raise
-        raise ModelFileError(f"{path}: damaged, or of another version of recurra: {error}") from error
-    except (KeyError, TypeError, ValueError) as error:
-        raise ModelFileError(f"{path}: a part of the saved model is missing or damaged ({error!r}).") from error
-    _require_sizes(task.spec, sizes, path)
-    model = MODELS[config.model.kind](config.model, task.spec)
-    load_model_tensors(model, tensors, str(path / "model.safetensors"))
-    return SavedModel(config, task, model.to(device), files["metrics.json"])
-
-
-class _Files(Mapping[str, Any]):
-    """The JSON files of a folder by name; each is read when asked for, and a damaged one is named."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def __getitem__(self, name: str) -> Any:
-        path = self._folder / name
-        try:
-            return json.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise ModelFileError(f"{path}: can't be read: {error.strerror}. {_MEND}") from error
-        except ValueError as error:
-            raise ModelFileError(f"{path}: damaged, not valid JSON ({error}). {_MEND}") from error
-
-    def __iter__(self) -> Iterator[str]:
-        return (path.name for path in self._folder.glob("*.json"))
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
-
-
-def _require_sizes(spec: TaskSpec, sizes: tuple[int, int], path: Path) -> None:
-    if (spec.input_size, spec.output_size) != sizes:
-        raise ModelFileError(
-            f"{path}: vocabulary, columns or labels are not those of the weights ({spec.input_size} and "
-            f"{spec.output_size} of them, {sizes[0]} and {sizes[1]} wanted). {_MEND}"
-        )
-
-
 def _given(paths: str | Path | list[str]) -> str | list[str]:
     return list(map(str, paths)) if isinstance(paths, list) else str(paths)
 
 
 def _is_empty_folder(path: Path) -> bool:
     return path.is_dir() and not any(path.iterdir())
-
-
-def _read_tensors(path: Path, digest: str) -> dict[str, Any]:
-    try:
-        with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-        if found != digest:
-            raise ModelFileError(f"{path}: damaged: its checksum is not the one in config.json. {_MEND}")
-        return load_file(path)
-    except OSError as error:
-        raise ModelFileError(f"{path}: can't be read: {error.strerror}. {_MEND}") from error
-    except SafetensorError as error:
-        raise ModelFileError(f"{path}: damaged ({error}). {_MEND}") from error

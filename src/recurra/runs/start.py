@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from recurra.core.errors import ConfigError
 from recurra.data import Vocabulary
 from recurra.runs.config import RunConfig
-from recurra.runs.saved import SavedModel, load
+from recurra.runs.loading import load
+from recurra.runs.saved import SavedModel
 from recurra.tasks import LanguageModelling
 
 

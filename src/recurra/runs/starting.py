@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
@@ -11,29 +12,112 @@ from torch import Tensor, nn
 from recurra.core.errors import ConfigError
 from recurra.core.seeding import seed_everything
 from recurra.data import Splits, TokenCorpus
-from recurra.finetuning import Transfer, Tuned, encoders, transfer, tune
+from recurra.finetuning import Grown, Transfer, Tuned, adapter_tensors, encoders, transfer, tune
+from recurra.models import MODELS
+from recurra.runs.adapter import write_adapter
+from recurra.runs.config import RunConfig
+from recurra.runs.forgetting import Source, brought_back, find_source, make_replay, measure
 from recurra.runs.saved import SavedModel
 from recurra.runs.stage import Run, best_tensors, make_loop
 from recurra.runs.start import Start
 from recurra.tasks import LanguageModelling, Prepared, documents
 from recurra.training import World
-from recurra.training.checkpoint import load_model_tensors, model_tensors
+from recurra.training.checkpoint import model_tensors
 
 
-def begin(run: Run, world: World, start: Start, model: nn.Module, prepared: Prepared) -> nn.Module:
-    """Give a model the weights to start from; the model as it is to be trained, itself or inside a `Tuned`."""
-    assert run.config.finetune is not None
+@dataclass(frozen=True)
+class Begun:
+    """A run that starts from a saved model.
+
+    Attributes:
+        run: the run.
+        start: what it starts from.
+        model: as it is trained: the plain model, or a `Tuned` around it.
+        place: where in the plain model the first saved model's encoder is; "" where the whole is taken over.
+        grown: sizes of the vocabulary.
+        facts: what there is to report, as JSON values.
+        source: what the saved model was trained on, if it is there.
+    """
+
+    run: Run
+    start: Start
+    model: nn.Module
+    place: str
+    grown: Grown
+    facts: dict[str, Any]
+    source: Source | None
+
+
+def begin(run: Run, world: World, start: Start, model: nn.Module, prepared: Prepared) -> Begun:
+    """Give a model the weights to start from, and choose what of it is trained."""
+    config = run.config
+    assert config.finetune is not None
+    same = start.is_same_task(config)
+    place = "" if same else encoders(model).get("forward", "")
+    grown = _grown(config, start.first, prepared)
     taken = _take_over(run, world, start, model, prepared)
+    source = find_source(config, start) if world.is_main or config.finetune.replay else None
+    replay = None
+    if config.finetune.replay:
+        assert source is not None, "otherwise it is refused"
+        replay = make_replay(config, start, model, place, grown, source)
+    tuned = tune(model, config.finetune.method, taken.new, config.finetune.pull, replay)
+    facts = {
+        "method": config.finetune.method.kind,
+        "parameters": sum(weight.numel() for weight in model.parameters()),
+        "trained": _count_trained(tuned),
+        "taken_over": taken.matched,
+        "new": taken.new,
+        "left_behind": taken.dropped,
+        "new_words": grown.new - grown.old,
+    }
     if world.is_main:
         run.say(taken.sentence())
-    tuned = tune(model, run.config.finetune.method, taken.new)
-    if isinstance(tuned, Tuned) and world.is_main:
-        all_of = sum(weight.numel() for weight in model.parameters())
-        kind = run.config.finetune.method.kind
+        if facts["trained"] < facts["parameters"]:
+            share = facts["trained"] / facts["parameters"]
+            run.say(f"{facts['method']}: {facts['trained']:,} of {facts['parameters']:,} weights trained, {share:.2%}")
+    return Begun(run, start, tuned, place, grown, facts, source)
+
+
+def remember(begun: Begun, saved: SavedModel) -> list[str]:
+    """Measure what was forgotten, for the facts; sentences on it.
+
+    Args:
+        begun: the run.
+        saved: its model, trained.
+    """
+    if begun.source is None:
+        return []
+    first = begun.start.first
+    tag, before = measure(first, begun.source)
+    after = measure(brought_back(first, saved.model, begun.place, begun.grown), begun.source)[1]
+    begun.facts["forgetting"] = {"source": begun.source.name, "metric": tag, "before": before, "after": after}
+    sentence = f"On its source {begun.source.name}: {tag} {before:.4g} before the fine-tuning, {after:.4g} after."
+    begun.run.say(sentence)
+    return [sentence]
+
+
+def write_beside(begun: Begun, saved: SavedModel) -> None:
+    """Write the adapter beside the model, where the method leaves the base as it is."""
+    run, options = begun.run, begun.run.config.finetune
+    assert options is not None
+    if not isinstance(begun.model, Tuned) or options.method.kind == "full":
+        return
+    if options.adapt_epochs:
         run.say(
-            f"{kind}: {tuned.count():,} numbers are trained, {tuned.count() / all_of:.2%} of the model's {all_of:,}"
+            "No adapter is written, as the language model was adapted in full. Fine-tune it with --task "
+            "language-modelling first, and start from that."
         )
-    return tuned
+        return
+    bases = [base for base in (begun.start.first, begun.start.backward) if base is not None]
+    folder = run.out / "adapter"
+    write_adapter(folder, saved, adapter_tensors(begun.model), bases)
+    size = sum(file.stat().st_size for file in folder.iterdir())
+    run.say(f"adapter of {size / 1e6:.2f} MB in {folder}")
+
+
+def _count_trained(model: nn.Module) -> int:
+    return model.count() if isinstance(model, Tuned) else sum(weight.numel() for weight in model.parameters())
 
 
 def _take_over(run: Run, world: World, start: Start, model: nn.Module, prepared: Prepared) -> Transfer:
@@ -41,9 +125,7 @@ def _take_over(run: Run, world: World, start: Start, model: nn.Module, prepared:
     config = run.config
     assert config.finetune is not None
     if start.is_same_task(config):
-        tensors = model_tensors(start.first.model)
-        load_model_tensors(model, tensors, config.finetune.start)
-        return Transfer(list(tensors), [], [])
+        return transfer(model_tensors(start.first.model), model, "", _grown(config, start.first, prepared))
     sources = {"forward": start.first} | ({} if start.backward is None else {"backward": start.backward})
     places = encoders(model)
     if places.keys() != sources.keys():
@@ -53,10 +135,30 @@ def _take_over(run: Run, world: World, start: Start, model: nn.Module, prepared:
         )
     done = []
     for direction, saved in sources.items():
-        adapts = config.finetune.adapt_epochs
-        tensors = _adapt(run, world, direction, saved, prepared) if adapts else model_tensors(saved.model)
-        done.append(transfer(tensors, model, places[direction]))
+        grown = _grown(config, saved, prepared)
+        if config.finetune.adapt_epochs:
+            tensors = _adapt(run, world, direction, _with_vocabulary(saved, prepared, grown), prepared)
+        else:
+            tensors = model_tensors(saved.model)
+        done.append(transfer(tensors, model, places[direction], grown))
     return reduce(Transfer.join, done)
+
+
+def _grown(config: RunConfig, saved: SavedModel, prepared: Prepared) -> Grown:
+    """The sizes of a saved model's vocabulary, and of the same one as the run has extended it."""
+    old = saved.task.spec.input_size
+    return Grown(old, prepared.task.spec.input_size if config.finetune and config.finetune.new_words else old)
+
+
+def _with_vocabulary(saved: SavedModel, prepared: Prepared, grown: Grown) -> SavedModel:
+    """A language model with the longer vocabulary of the new task, where it is longer."""
+    if grown.old == grown.new:
+        return saved
+    assert isinstance(saved.task, LanguageModelling)
+    task = LanguageModelling(saved.task.config, prepared.task.vocabulary)  # type: ignore[attr-defined]
+    model = MODELS[saved.config.model.kind](saved.config.model, task.spec)
+    transfer(model_tensors(saved.model), model, "", grown)
+    return SavedModel(saved.config, task, model, {})
 
 
 def _adapt(run: Run, world: World, direction: str, start: SavedModel, prepared: Prepared) -> dict[str, Tensor]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from recurra.core.errors import ConfigError
 from recurra.runs.config import RunConfig
-from recurra.runs.saved import SavedModel, load
+from recurra.runs.loading import load
+from recurra.runs.saved import SavedModel
 
 
 def load_teacher(config: RunConfig) -> SavedModel | None:

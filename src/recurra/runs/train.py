@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, TypeVar
 
 from torch import nn
 
-from recurra.core.batch import Choosing
+from recurra.core.batch import Batch, Choosing, Counting
 from recurra.core.errors import RecurraError
 from recurra.core.seeding import seed_everything
 from recurra.finetuning import Tuned, of_model
@@ -20,7 +20,7 @@ from recurra.runs.folder import discard_unbegun, open_folder, require_same_data
 from recurra.runs.saved import SavedModel
 from recurra.runs.stage import Run, best_tensors, for_evaluation, make_loop
 from recurra.runs.start import Start, load_start
-from recurra.runs.starting import begin
+from recurra.runs.starting import Begun, begin, remember, write_beside
 from recurra.runs.teacher import load_teacher
 from recurra.tasks import TASKS, Preparation, Prepared
 from recurra.training import Objective, Progress, World, start_world, stop_world
@@ -36,6 +36,7 @@ class Learnt(NamedTuple):
     prepared: Prepared
     progress: Progress
     notes: list[str]
+    begun: Begun | None
 
 
 def train(run: Run) -> SavedModel:
@@ -52,7 +53,7 @@ def rehearse(run: Run) -> Progress:
     """Train, and leave it at that: no other evaluation than those of the training, no baselines, no saved model.
 
     Raises:
-        As `train`, and what `run.observer` raises.
+        RecurraError: as `train`, and what `run.observer` raises.
     """
     return _in_world(run, _learn).progress
 
@@ -107,7 +108,12 @@ def _train(run: Run, world: World, start: Start | None) -> SavedModel:
         load_model_tensors(model, of_model(best_tensors(run.out, learnt.progress)), str(run.out))
     saved = SavedModel(config, prepared.task, model.to(world.device), {})
     if world.is_main:
-        conclude(run, saved, prepared, learnt.progress, learnt.notes)
+        begun = learnt.begun
+        remembered = [] if begun is None else remember(begun, saved)
+        more = {} if begun is None else {"finetuning": begun.facts}
+        conclude(run, saved, prepared, learnt.progress, [*learnt.notes, *remembered], more)
+        if begun is not None:
+            write_beside(begun, saved)
         run.say(f"saved in {run.out / 'model'}; report: {run.out / 'report.html'}")
     return saved
 
@@ -122,15 +128,19 @@ def _learn(run: Run, world: World, start: Start | None) -> Learnt:
     for note in prepared.notes:
         say(note)
     model = MODELS[config.model.kind](config.model, prepared.task.spec)
-    trained = model if start is None else begin(run, world, start, model, prepared)
+    begun = None if start is None else begin(run, world, start, model, prepared)
+    trained = model if begun is None else begun.model
     say(f"{config.model.kind}: {sum(p.numel() for p in model.parameters()):,} parameters on {world.device}")
     _require_accepted(model, prepared, config)
+    if isinstance(model, Counting):
+        model.count(_batches(prepared, prepared.splits.train, config))
     loop = make_loop(run, world, trained, prepared, _objective(config, world, prepared, teacher))
     if run.resume:
         found = list_checkpoints(run.out / "checkpoints", "update")
         say(f"going on from {found[-1]}" if found else f"{run.out} holds no checkpoint yet: starting over")
     progress = loop.run()
-    return Learnt(trained.finish() if isinstance(trained, Tuned) else model, prepared, progress, loop.notes)
+    best = trained.finish() if isinstance(trained, Tuned) else model
+    return Learnt(best, prepared, progress, loop.notes, begun)
 
 
 def _objective(config: RunConfig, world: World, prepared: Prepared, teacher: SavedModel | None) -> Objective | None:
@@ -146,9 +156,15 @@ def _require_accepted(model: nn.Module, prepared: Prepared, config: RunConfig) -
     if not isinstance(model, Choosing):
         return
     for split in (prepared.splits.valid, prepared.splits.test):
-        stream = None if split is None else prepared.task.stream(split, for_evaluation(config))
-        while stream is not None and (batch := stream.next_batch()) is not None:
+        for batch in _batches(prepared, split, config):
             model.require(batch.inputs)
+
+
+def _batches(prepared: Prepared, split: Any, config: RunConfig) -> Iterator[Batch]:
+    """The batches of a split, if there is one, in the order of its files."""
+    stream = None if split is None else prepared.task.stream(split, for_evaluation(config))
+    while stream is not None and (batch := stream.next_batch()) is not None:
+        yield batch
 
 
 def _fitted(start: Start | None, teacher: SavedModel | None) -> Any:
