@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
@@ -226,6 +227,14 @@ class Choosing(Protocol):
         Raises:
             DataError: it can't read them.
         """
+
+
+@runtime_checkable
+class Counting(Protocol):
+    """A model part of which is counted on the training split instead of trained, such as naive Bayes."""
+
+    def count(self, batches: Iterable[Batch]) -> None:
+        """Take the training split in; called once, before the training."""
 
 
 @runtime_checkable

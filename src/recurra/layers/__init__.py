@@ -20,6 +20,7 @@ from recurra.layers.embedding import TokenEmbedding
 from recurra.layers.encoder import TokenEncoder, TokenEncoderConfig
 from recurra.layers.history import HistoryConfig, HistoryEncoder
 from recurra.layers.horizon import DirectConfig, SegmentConfig
+from recurra.layers.naive_bayes import NaiveBayes
 from recurra.layers.pooling import Pooling, PoolingKind
 from recurra.layers.recurrent import DropoutConfig, Recurrent, RecurrentConfig, RecurrentOutput
 from recurra.layers.smoothing import SeasonalSmoothing
@@ -73,6 +74,7 @@ __all__ = [
     "HistoryEncoder",
     "LinearChainCRF",
     "LockedDropout",
+    "NaiveBayes",
     "Pooling",
     "PoolingKind",
     "Recurrent",

@@ -1,23 +1,27 @@
 """A recurrent text classifier: encoder, pooling over time, one hidden layer if asked, logits.
 
+Beside it naive Bayes may judge, whose log-odds are added in evaluation. On the texts that it was counted on it knows
+the answer, so it keeps silent in training: the recurrent part learns as if alone, and errs elsewhere.
+
 Sources: concatenated pooling: Howard and Ruder (2018), section 3.3, https://arxiv.org/abs/1801.06146; attention
 pooling: Yang et al. (2016), equations 5 to 7.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from recurra.core.batch import ModelOutput, TaskSpec
+from recurra.core.batch import Batch, ModelOutput, OutputKind, TaskSpec
 from recurra.core.config import Config
 from recurra.core.errors import ConfigError, ShapeError
 from recurra.core.sequences import Sequences
 from recurra.core.state import State
-from recurra.layers import Pooling, PoolingKind, TokenEncoder, TokenEncoderConfig, read_backward
+from recurra.layers import NaiveBayes, Pooling, PoolingKind, TokenEncoder, TokenEncoderConfig, read_backward
 
 
 class TextClassifierConfig(TokenEncoderConfig):
@@ -30,6 +34,9 @@ class TextClassifierConfig(TokenEncoderConfig):
     pooling: PoolingKind = Field("concat", description="how steps become one vector")
     head_size: int = Field(0, ge=0, description="units of a hidden layer before the logits; 0 is none")
     head_dropout: float = Field(0.0, ge=0, lt=1, description="dropout on what the head sees")
+    naive_bayes: int = Field(
+        0, ge=0, description="add what n-grams of up to so many tokens say by naive Bayes; 0 asks none"
+    )
 
 
 class TextClassifier(nn.Module):
@@ -49,6 +56,10 @@ class TextClassifier(nn.Module):
         size = self.pooling.output_size
         self.hidden = nn.Linear(size, config.head_size) if config.head_size else None
         self.output = nn.Linear(config.head_size or size, spec.output_size)
+        several = spec.output_kind is OutputKind.LABELS
+        self.naive_bayes = (
+            NaiveBayes(spec.input_size, spec.output_size, config.naive_bayes, several) if config.naive_bayes else None
+        )
         if spec.output_prior is not None:
             with torch.no_grad():
                 self.output.bias.copy_(torch.tensor(spec.output_prior).log())
@@ -71,7 +82,10 @@ class TextClassifier(nn.Module):
                 raise ShapeError("a classifier that reads backward too needs whole texts: pass state=None.")
             both = [outputs.data, read_backward(self.backward_encoder, inputs)]
             outputs = outputs.with_data(torch.cat(both, -1))
-        return ModelOutput(self.classify(outputs), encoded.state)
+        logits = self.classify(outputs)
+        if self.naive_bayes is not None and not self.training:
+            logits = logits + self.naive_bayes(inputs)
+        return ModelOutput(logits, encoded.state)
 
     def classify(self, outputs: Sequences) -> Tensor:
         """Encoder outputs (B, T, H) -> logits (B, num_labels)."""
@@ -80,6 +94,11 @@ class TextClassifier(nn.Module):
             pooled = self.dropout(torch.relu(self.hidden(pooled)))
         logits: Tensor = self.output(pooled)
         return logits
+
+    def count(self, batches: Iterable[Batch]) -> None:
+        """Let naive Bayes, if it is asked, count the training texts."""
+        if self.naive_bayes is not None:
+            self.naive_bayes.count(batches)
 
     def layer_groups(self) -> list[list[nn.Parameter]]:
         """Parameters from the embedding to the head, for discriminative rates and unfreezing."""
