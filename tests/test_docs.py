@@ -29,9 +29,21 @@ TWINS = {"README.md": "README.zh-CN.md"} | {
 }
 PAGES = [*TWINS, *TWINS.values(), "CONTRIBUTING.md", "CHANGELOG.md"]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-COMMANDS = ("lesson", "train", "finetune", "ensemble", "distill", "evaluate", "predict", "generate", "list", "doctor")
+COMMANDS = (
+    "lesson",
+    "train",
+    "finetune",
+    "ensemble",
+    "distill",
+    "evaluate",
+    "predict",
+    "generate",
+    "tune",
+    "list",
+    "doctor",
+)
 COMMAND = re.compile(rf"(?:^|[|`;&]\s*|-m )recurra ((?:{'|'.join(COMMANDS)})\b[^`|<>;&#]*)")
-OPTION = re.compile(r"`((?:task|model|optimizer|schedule|training|data|finetune|distill)\.[a-z0-9_.]+)")
+OPTION = re.compile(r"`((?:task|model|optimizer|schedule|training|data|finetune|distill|tune)\.[a-z0-9_.]+)")
 NEEDS_FILES = re.compile(r"runs/|\.csv|\.txt|\.yaml|\.fit\(")
 """Examples that read files or train are compiled only."""
 
@@ -67,7 +79,7 @@ def check_command(line: str) -> None:
     words = dotted_as_overrides(shlex.split(line))
     command, bound, _ = app.parse_args(words, exit_on_error=False, print_error=False)
     given = bound.arguments
-    if command.__name__ == "train":
+    if command.__name__ in ("train", "tune"):
         check_run(given.get("recipe"), given.get("overrides", ()))
     elif command.__name__ == "finetune":
         task, base = given.get("task"), given.get("recipe")

@@ -4,6 +4,7 @@ from recurra.cli import comparing as comparing
 from recurra.cli import ensembling as ensembling
 from recurra.cli import learning as learning
 from recurra.cli import merging as merging
+from recurra.cli import tuning as tuning
 from recurra.cli.app import app
 
 __all__ = ["app"]
