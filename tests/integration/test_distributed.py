@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 
 from recurra.training import read_metrics
 
+NON_MONOTONE = ("training.average=non-monotone", "training.average.evaluations=1")
 LANGUAGE = (
     *("train", "char-lm", "model.hidden_size=12", "model.embedding_dim=8", "model.dropout.output=0"),
     *("training.batch_size=4", "training.tbptt_length=16", "training.epochs=3", "training.max_updates=50"),
@@ -99,7 +100,7 @@ def test_two_processes_give_the_curve_of_one(
             "model.tied=true",
             "model.last_size=8",
         ),
-        ("optimizer=asgd", "optimizer.learning_rate=1", "optimizer.non_monotone=1", "training.evaluate_every=4"),
+        ("optimizer=sgd", "optimizer.learning_rate=1", *NON_MONOTONE, "training.evaluate_every=4"),
         ("optimizer.unfreeze_epochs=1", "optimizer.discriminative=2", "optimizer.clip_value=0.01"),
     ],
     ids=["accumulation-penalty-tied", "averaging", "unfreezing"],
@@ -144,7 +145,7 @@ def test_a_killed_run_of_two_processes_goes_on_bit_for_bit(
 ) -> None:
     arguments = (
         *(*LANGUAGE, "model.dropout.output=0.3", "training.checkpoint_seconds=0.000001"),
-        *("optimizer=asgd", "optimizer.learning_rate=1", "optimizer.non_monotone=1", "training.evaluate_every=5"),
+        *("optimizer=sgd", "optimizer.learning_rate=1", *NON_MONOTONE, "training.evaluate_every=5"),
         *(f"training.strategy={strategy}", "training.max_updates=30", "--data.train", texts / "text.txt"),
     )
     whole = forks.run_together(*arguments, "--out", tmp_path / "whole")

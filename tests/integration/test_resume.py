@@ -19,6 +19,7 @@ from recurra.training import read_metrics
 Stop = tuple[str, int, str, str]
 KILL = "SIGKILL"
 # Dropout, carried state, an evaluation within the epoch, and a checkpoint after each update.
+NON_MONOTONE = ("training.average=non-monotone", "training.average.evaluations=1")
 LANGUAGE = (
     *("train", "char-lm", "model.hidden_size=12", "model.embedding_dim=8", "model.dropout.output=0.2"),
     *("model.dropout.embedding=0.1", "training.batch_size=4", "training.tbptt_length=16", "training.epochs=1"),
@@ -140,10 +141,11 @@ def test_a_kill_after_the_last_update_finishes_the_rest(language: Recipe) -> Non
     "changes",
     [
         ("optimizer.accumulate=3",),
-        ("optimizer=asgd", "optimizer.learning_rate=1.0", "optimizer.non_monotone=1", "training.evaluate_every=4"),
+        ("optimizer=sgd", "optimizer.learning_rate=1.0", *NON_MONOTONE, "training.evaluate_every=4"),
+        ("training.average=ema", "training.average.decay=0.9"),
         ("task.length_jitter=5", "schedule=plateau", "model.cell=gru", "model.dropout.zoneout_hidden=0.2"),
     ],
-    ids=["accumulation", "averaging", "jitter"],
+    ids=["accumulation", "non-monotone", "ema", "jitter"],
 )
 def test_other_ways_of_training_go_on_as_well(
     changes: tuple[str, ...], forks: Any, texts: Path, tmp_path: Path

@@ -22,8 +22,8 @@ from recurra.data import TokenCorpus
 from recurra.tasks import LanguageModelling, StreamOptions
 from recurra.training import InterruptedRun, Job, Loop, read_metrics
 from recurra.training.checkpoint import list_checkpoints, read_checkpoint
-from recurra.training.optimizer import AdamWConfig, ASGDConfig, SGDConfig
-from recurra.training.schedule import CosineConfig, PlateauConfig
+from recurra.training.optimizer import AdamWConfig, SGDConfig
+from recurra.training.schedule import CosineConfig, CyclicConfig, PlateauConfig
 
 MakeJob = Callable[..., Job]
 Corpora = tuple[LanguageModelling, TokenCorpus, TokenCorpus]
@@ -225,7 +225,7 @@ def test_early_stopping_waits_for_its_patience(make_job: MakeJob, scripted: Call
         ({"training": {"monitor": "nats"}}, "training.monitor"),
         ({"training": {"evaluate_every": 5}}, "training.evaluate_every"),
         ({"schedule": PlateauConfig()}, "schedule.kind=plateau"),
-        ({"optimizer": ASGDConfig()}, "optimizer.kind=asgd"),
+        ({"training": {"average": "non-monotone"}}, "training.average=non-monotone"),
     ],
 )
 def test_what_waits_for_evaluations_needs_validation_data(changes: Any, option: str, make_job: MakeJob) -> None:
@@ -266,7 +266,8 @@ def test_averaging_starts_when_validation_stops_improving_and_is_what_is_evaluat
     make_job: MakeJob, scripted: Callable[..., Scripted]
 ) -> None:
     task = scripted(nats=[2.0, 3.0, 2.5, 2.2, 1.0])
-    job = make_job(task=task, training={"epochs": 5}, optimizer=ASGDConfig(learning_rate=0.5, non_monotone=2))
+    average = {"kind": "non-monotone", "evaluations": 2}
+    job = make_job(task=task, training={"epochs": 5, "average": average}, optimizer=SGDConfig(learning_rate=0.5))
     loop = Loop(job)
     after: list[dict[str, Tensor]] = []
     apply = loop.step.apply
@@ -277,6 +278,31 @@ def test_averaging_starts_when_validation_stops_improving_and_is_what_is_evaluat
     mean = {name: torch.stack([w[name] for w in after[4 * BATCHES - 1 :]]).mean(0) for name in after[0]}
     torch.testing.assert_close(weights(job.model), mean, rtol=1e-5, atol=1e-6)
     assert not torch.allclose(mean["head.weight"], after[-1]["head.weight"], atol=1e-3)
+
+
+def test_without_validation_the_mean_is_what_is_kept(make_job: MakeJob) -> None:
+    job = make_job(valid=False, training={"average": {"kind": "swa", "start": 0.9}})
+    loop = Loop(job)
+    after: list[dict[str, Tensor]] = []
+    apply = loop.step.apply
+    loop.step.apply = lambda: (apply(), after.append(weights(job.model)))[0]  # type: ignore[method-assign]
+    loop.run()
+    taken = after[math.ceil(0.9 * len(after)) - 1 :]
+    mean = {name: torch.stack([w[name] for w in taken]).mean(0) for name in after[0]}
+    torch.testing.assert_close(weights(job.model), mean, rtol=1e-5, atol=1e-6)
+
+
+def test_snapshots_are_the_weights_at_the_end_of_each_part(make_job: MakeJob) -> None:
+    job = make_job(training={"average": {"kind": "snapshots", "count": 3}}, schedule=CyclicConfig(cycles=3))
+    loop = Loop(job)
+    after: list[dict[str, Tensor]] = []
+    apply = loop.step.apply
+    loop.step.apply = lambda: (apply(), after.append(weights(job.model)))[0]  # type: ignore[method-assign]
+    loop.run()
+    kept = list_checkpoints(job.folder / "checkpoints", "snapshot")
+    assert [int(path.name[-8:]) for path in kept] == [10, 20, 30]
+    for path, update in zip(kept, (10, 20, 30), strict=True):
+        torch.testing.assert_close(dict(read_checkpoint(path).tensors), after[update - 1], rtol=0, atol=0)
 
 
 def test_gradual_unfreezing_goes_from_the_top_down(make_job: MakeJob) -> None:
@@ -459,12 +485,13 @@ def test_resuming_averaged_weights_goes_on_averaging(
     make_job: MakeJob, scripted: Callable[..., Scripted], tmp_path: Path
 ) -> None:
     script = [3.0, 4.0, 2.9, 2.8]
+    average = {"kind": "non-monotone", "evaluations": 1}
 
     def job(folder: str, first: int, epochs: int, **more: Any) -> Job:
         return make_job(
             task=scripted(nats=script[first:]),
-            optimizer=ASGDConfig(learning_rate=0.5, non_monotone=1),
-            training={"epochs": 4, "max_updates": epochs * BATCHES},
+            optimizer=SGDConfig(learning_rate=0.5),
+            training={"epochs": 4, "max_updates": epochs * BATCHES, "average": average},
             folder=tmp_path / folder,
             **more,
         )

@@ -1,5 +1,6 @@
 """Floor 3: the one training loop and what it is made of."""
 
+from recurra.training.averaging import AVERAGES, AverageConfig
 from recurra.training.config import TrainingConfig
 from recurra.training.distributed import World, start_world, stop_world
 from recurra.training.evaluation import evaluate, run_over
@@ -12,8 +13,10 @@ from recurra.training.schedule import SCHEDULES, ScheduleConfig
 from recurra.training.step import Cost, Objective
 
 __all__ = [
+    "AVERAGES",
     "OPTIMIZERS",
     "SCHEDULES",
+    "AverageConfig",
     "Cost",
     "InterruptedRun",
     "Job",

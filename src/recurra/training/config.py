@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from recurra.core.config import Config
+from recurra.training.averaging import AverageConfig, NoAverageConfig
 
 
 class TrainingConfig(Config):
@@ -17,6 +18,7 @@ class TrainingConfig(Config):
     max_updates: int | None = Field(None, ge=1, description="stop after so many updates, whatever the epochs")
     batch_size: int = Field(32, ge=1, description="rows in a batch, over all processes")
     tbptt_length: int = Field(64, ge=1, description="steps of truncated backpropagation in a stream")
+    average: AverageConfig = NoAverageConfig()
     precision: Literal["float32", "bfloat16", "float16"] = Field("float32", description="falls back where it can't run")
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
     strategy: Literal["ddp", "fsdp"] = Field("ddp", description="how several processes share the model")

@@ -10,9 +10,10 @@ from torch import nn
 
 from recurra.core.batch import BatchStream, Task
 from recurra.core.errors import ConfigError
+from recurra.training.averaging import NonMonotoneConfig
 from recurra.training.config import TrainingConfig
 from recurra.training.distributed import World
-from recurra.training.optimizer import ASGDConfig, BaseOptimizerConfig
+from recurra.training.optimizer import BaseOptimizerConfig
 from recurra.training.schedule import BaseScheduleConfig, PlateauConfig
 from recurra.training.step import Objective
 
@@ -98,7 +99,7 @@ def require_validation(job: Job) -> None:
         # where the weights of the end are kept, evaluations are there to be looked at
         "training.evaluate_every": training.evaluate_every > 0 and training.monitor != "last",
         "schedule.kind=plateau": isinstance(job.schedule, PlateauConfig),
-        "optimizer.kind=asgd": isinstance(job.optimizer, ASGDConfig),
+        "training.average=non-monotone": isinstance(training.average, NonMonotoneConfig),
     }
     for option, is_set in waiting.items():
         if is_set and job.valid is None:

@@ -18,6 +18,7 @@ from recurra.core.batch import Batch
 from recurra.core.errors import ConfigError, DataError, NonFiniteError, did_you_mean
 from recurra.core.seeding import load_rng_state, rng_state
 from recurra.core.state import State
+from recurra.training.averaging import WeightAverage
 from recurra.training.checkpoint import (
     Checkpoint,
     checkpoint_path,
@@ -41,7 +42,6 @@ from recurra.training.evaluation import defined, evaluate, run_over
 from recurra.training.interrupt import Interrupt, InterruptedRun
 from recurra.training.job import NO_METRIC, Job, Progress, monitor_of, require_validation
 from recurra.training.logs import MetricsLog, ProgressBar, open_tensorboard
-from recurra.training.optimizer import ASGDConfig
 from recurra.training.schedule import Schedule
 from recurra.training.step import StepResult, TrainStep
 
@@ -81,6 +81,7 @@ class Loop:
             carries_state=job.train.carries_state,
             objective=job.objective,
         )
+        self.average = WeightAverage(unwrap(self.model), config.average, self.total)
         self.tag, self.less_is_better = monitor_of(job.task, config)
         self.progress = Progress(tag=self.tag)
         self.state: State | None = None
@@ -124,9 +125,12 @@ class Loop:
                 self._watch_gradients()
             self.step.apply()
             self.progress.update += 1
+            self.average.update(self.progress.update)
             self._log(result)
             if self.progress.update % self.updates_per_epoch == 0:
                 self._end_epoch()
+            if self.job.training.average.is_snapshot(*self._place()):
+                self._keep_snapshot()
             overdue = time.monotonic() - self._saved_at >= self.job.training.checkpoint_seconds
             interrupted, overdue = self.world.any(self._interrupt.requested, overdue and self.world.is_main)
             evaluated = self._evaluation_due()
@@ -139,7 +143,8 @@ class Loop:
         if self.job.valid is None:
             self._stop_clock()
             self.progress.best_update = self.progress.update
-            self._keep_best(None)
+            with self.average.applied():
+                self._keep_best(None)
 
     def _take(self) -> list[Batch]:
         """The batches of the next update; fewer than `accumulate` at the end of an epoch."""
@@ -222,7 +227,7 @@ class Loop:
     def _evaluate(self) -> None:
         assert self.job.valid is not None
         require_finite_weights(unwrap(self.model), self.progress.update, self._rate())
-        with self.step.average.applied():
+        with self.average.applied():
             found = self.world.agree(evaluate(self.model, self.job.task, self.job.valid, self.world.device))
             value = self._monitored(found)
             if not math.isfinite(value):
@@ -251,14 +256,10 @@ class Loop:
     def _after_evaluation(self, value: float, improved: bool) -> None:
         self.schedule.after_evaluation(improved)
         history = self.progress.history
-        config = self.job.optimizer
-        best_of = min if self.less_is_better else max
-        if isinstance(config, ASGDConfig) and not self.step.average.started and len(history) > config.non_monotone:
-            earlier = best_of(history[: -config.non_monotone])
-            if value > earlier if self.less_is_better else value < earlier:
-                self.step.average.start()
-                self._note(f"weights averaged from update {self.progress.update} on")
         history.append(value)
+        if self.average.after_evaluation(history, self.less_is_better):
+            self._note(f"weights averaged from update {self.progress.update} on")
+        best_of = min if self.less_is_better else max
         patience = self.job.training.patience
         if patience and len(history) - 1 - history.index(best_of(history)) >= patience:
             self.progress.stopped_early = True
@@ -273,6 +274,15 @@ class Loop:
         tensors = model_tensors(unwrap(self.model))
         if self.world.is_main:
             write_checkpoint(self._folder, "best", self.progress.update, tensors, {"metrics": found or {}})
+
+    def _place(self) -> tuple[int, int, int]:
+        """Updates done, those of the warm-up, and all of the run."""
+        return self.progress.update, min(self.job.schedule.warmup_updates, self.total - 1), self.total
+
+    def _keep_snapshot(self) -> None:
+        tensors = model_tensors(unwrap(self.model))
+        if self.world.is_main:
+            write_checkpoint(self._folder, "snapshot", self.progress.update, tensors, {})
 
     def _load_best(self) -> None:
         self.world.gather(None)  # all wait until the main process has written
@@ -289,7 +299,7 @@ class Loop:
         require_finite_weights(model, self.progress.update, self._rate())
         tensors = {f"model/{name}": tensor for name, tensor in model_tensors(model).items()}
         tensors |= {f"optimizer/{name}": t for name, t in optimizer_tensors(model, self.optimizer).items()}
-        tensors |= {f"average/{name}": t for name, t in self.step.average.tensors().items()}
+        tensors |= {f"average/{name}": t for name, t in self.average.tensors().items()}
         own = {f"rng/{name}": tensor for name, tensor in rng_state().items()}
         if self.state is not None:
             own |= {f"carried/{name}": tensor for name, tensor in states.save(self.state).items()}
@@ -299,7 +309,7 @@ class Loop:
             "progress": asdict(self.progress),
             "schedule": self.schedule.state_dict(),
             "stream": self.job.train.state_dict(),
-            "average_count": self.step.average.count,
+            "average_count": self.average.count,
             "precision": self.step.precision,
             "scaler": self.step.scaler.state_dict(),
             "world_size": self.world.size,
@@ -327,7 +337,7 @@ class Loop:
         load_model_tensors(model, stored.part("model"), str(stored.folder))
         load_optimizer_tensors(model, self.optimizer, stored.part("optimizer"))
         if average := stored.part("average"):
-            self.step.average.load(average, values["average_count"])
+            self.average.load(average, values["average_count"])
         self.schedule.load_state_dict(values["schedule"])
         self.job.train.load_state_dict(values["stream"])
         self.step.use_precision(values["precision"])

@@ -63,17 +63,6 @@ class SGDConfig(BaseOptimizerConfig):
         return torch.optim.SGD(groups, lr=self.learning_rate, momentum=self.momentum, nesterov=nesterov)
 
 
-class ASGDConfig(BaseOptimizerConfig):
-    """SGD whose weights are averaged once validation stops improving: NT-ASGD (Merity et al. 2018, algorithm 1)."""
-
-    kind: Literal["asgd"] = "asgd"
-    non_monotone: int = Field(5, ge=1, description="evaluations without a new best before averaging starts")
-
-    def make(self, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
-        """Plain SGD; `averaging.WeightAverage` does the averaging."""
-        return torch.optim.SGD(groups, lr=self.learning_rate)
-
-
 class RMSpropConfig(BaseOptimizerConfig):
     """RMSprop (Hinton 2012, lecture 6)."""
 
@@ -123,7 +112,6 @@ class AdamWConfig(AdamConfig):
 
 OPTIMIZERS: dict[str, type[BaseOptimizerConfig]] = {
     "sgd": SGDConfig,
-    "asgd": ASGDConfig,
     "rmsprop": RMSpropConfig,
     "adagrad": AdagradConfig,
     "adam": AdamConfig,

@@ -71,6 +71,19 @@ class CosineConfig(BaseScheduleConfig):
         return self.final + (1 - self.final) * (1 + math.cos(math.pi * update / max(1, total))) / 2
 
 
+class CyclicConfig(BaseScheduleConfig):
+    """Half a cosine down to `final`, again and again (Loshchilov and Hutter 2017; Huang et al. 2017, equation 2)."""
+
+    kind: Literal["cyclic"] = "cyclic"
+    cycles: int = Field(5, ge=1, description="how often the rate falls; so many snapshots go with it")
+    final: float = Field(0.0, ge=0, le=1)
+
+    def factor(self, update: int, total: int, epoch: float) -> float:
+        """As the cosine schedule's, within a cycle."""
+        within = update * self.cycles / max(1, total) % 1
+        return self.final + (1 - self.final) * (1 + math.cos(math.pi * within)) / 2
+
+
 class LinearConfig(BaseScheduleConfig):
     """A straight line down to `final`."""
 
@@ -131,6 +144,7 @@ SCHEDULES: dict[str, type[BaseScheduleConfig]] = {
     "step": StepConfig,
     "exponential": ExponentialConfig,
     "cosine": CosineConfig,
+    "cyclic": CyclicConfig,
     "linear": LinearConfig,
     "one-cycle": OneCycleConfig,
     "slanted-triangular": SlantedTriangularConfig,

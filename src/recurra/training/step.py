@@ -14,8 +14,7 @@ from recurra.core import state as states
 from recurra.core.batch import Acting, Batch, LossSum, ModelOutput, Task
 from recurra.core.seeding import load_rng_state, rng_state
 from recurra.core.state import State
-from recurra.training.averaging import WeightAverage
-from recurra.training.distributed import World, bare, full, unwrap
+from recurra.training.distributed import World, bare, full
 from recurra.training.optimizer import BaseOptimizerConfig, clip, penalise, set_rates
 
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -101,7 +100,6 @@ class TrainStep:
         self.model, self.task, self.optimizer, self.config, self.world = model, task, optimizer, config, world
         self.carries_state = carries_state
         self.objective = objective or TaskLoss(task)
-        self.average = WeightAverage(unwrap(model))
         self.use_precision(precision)
 
     def use_precision(self, precision: str) -> None:
@@ -148,7 +146,6 @@ class TrainStep:
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
-        self.average.update()
 
     def probe(self, batch: Batch) -> str | None:
         """Try the asked precision on one batch without moving anything; fall back to float32 where it can't run.
