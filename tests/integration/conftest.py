@@ -60,6 +60,24 @@ def call(capsys: pytest.CaptureFixture[str]) -> Call:
     return run
 
 
+@pytest.fixture
+def require_same_figure(call: Call) -> Callable[[Path], None]:
+    """Checks that a comparison draws its figures from the items on which the run was measured."""
+
+    def check(run: Path) -> None:
+        found = call("compare", run, "--json")
+        assert found.code == 0, found.err
+        told = json.loads(found.out)
+        figures = json.loads((run / "results.json").read_text())[told["split"]]
+        (row,) = told["rows"]
+        assert row["figure"]["mean"] == pytest.approx(figures[told["tag"]], rel=1e-4)
+        assert row["metrics"].keys() == figures.keys()
+        low, high = row["interval"].values()
+        assert low <= row["figure"]["mean"] <= high or high - low < 1e-9
+
+    return check
+
+
 @pytest.fixture(scope="session")
 def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with text.txt (about 3,000 characters), reviews.csv (two labels), and more.csv of the same kind."""

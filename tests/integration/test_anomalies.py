@@ -85,8 +85,11 @@ def test_scores_and_flags_are_rows_with_stamps(
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_reports_and_evaluations(name: str, trained: Callable[[str], Path], folder: Path, call: Call) -> None:
+def test_reports_and_evaluations(
+    name: str, trained: Callable[[str], Path], folder: Path, call: Call, require_same_figure: Callable[[Path], None]
+) -> None:
     run = trained(name)
+    require_same_figure(run)
     results = json.loads((run / "results.json").read_text())
     assert {"nats", "f1", "event_f1", "roc_auc", "pr_auc", "nab"} <= set(results["test"])
     assert {"windowed gaussian", "last 64 values", "last value"} == set(results["baselines"])

@@ -97,8 +97,11 @@ def test_forecasts_are_rows_with_dates_and_intervals(
 
 
 @EVERY
-def test_reports_and_evaluations(kind: str, trained: Callable[[str], Path], folder: Path, call: Any) -> None:
+def test_reports_and_evaluations(
+    kind: str, trained: Callable[[str], Path], folder: Path, call: Any, require_same_figure: Callable[[Path], None]
+) -> None:
     run = trained(kind)
+    require_same_figure(run)
     results = json.loads((run / "results.json").read_text())
     tag = recurra.load(run).task.monitor[0]
     assert tag in results["test"] and {"last-value", "seasonal-naive-24", "ridge", "naive2"} <= set(

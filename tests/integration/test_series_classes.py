@@ -93,8 +93,11 @@ def test_predictions_of_files_and_lines(recipe: str, trained: Callable[[str], Pa
 
 
 @EVERY
-def test_evaluation_and_report(recipe: str, trained: Callable[[str], Path], call: Any) -> None:
+def test_evaluation_and_report(
+    recipe: str, trained: Callable[[str], Path], call: Any, require_same_figure: Callable[[Path], None]
+) -> None:
     run = trained(recipe)
+    require_same_figure(run)
     found = call("evaluate", run, "--data.test", data_of(recipe), "--json")
     assert found.code == 0, found.err
     results = json.loads((run / "results.json").read_text())

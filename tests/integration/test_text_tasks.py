@@ -153,8 +153,11 @@ def test_predictions_of_raw_lines_and_of_files(task: str, trained: Callable[[str
 
 
 @EVERY
-def test_evaluation_and_report(task: str, trained: Callable[[str], Run], call: Any) -> None:
+def test_evaluation_and_report(
+    task: str, trained: Callable[[str], Run], call: Any, require_same_figure: Callable[[Path], None]
+) -> None:
     job, _, run = trained(task)
+    require_same_figure(run)
     found = call("evaluate", run, "--data.test", job.data, "--json")
     assert found.code == 0, found.err
     results = json.loads((run / "results.json").read_text())

@@ -36,13 +36,13 @@ def bootstrap(tables: Sequence[np.ndarray], figure: Figure, *, num_draws: int = 
     """
     num_items = len(tables[0])
     assert all(len(table) == num_items for table in tables), "the systems have answered the same items"
-    side_by_side = np.concatenate(tables, axis=1)
     rng = np.random.default_rng(seed)
-    sums = np.empty((num_draws, side_by_side.shape[1]))
+    sums = [np.empty((num_draws, table.shape[1])) for table in tables]
     for draw in range(num_draws):
-        sums[draw] = np.bincount(rng.integers(0, num_items, num_items), minlength=num_items) @ side_by_side
-    edges = np.cumsum([table.shape[1] for table in tables])[:-1]
-    return np.stack([figure(part) for part in np.split(sums, edges, axis=1)])
+        counts = np.bincount(rng.integers(0, num_items, num_items), minlength=num_items)
+        for own, table in zip(sums, tables, strict=True):
+            own[draw] = counts @ table
+    return np.stack([figure(own) for own in sums])
 
 
 def interval(drawn: np.ndarray) -> Interval:

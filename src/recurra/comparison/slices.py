@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -120,16 +119,13 @@ def _named(values: Sequence[tuple[str, ...]]) -> dict[str, list[int]]:
 
 def _binned(values: np.ndarray) -> dict[str, list[int]]:
     """About as many items in each of five bins; equal values are never parted."""
-    edges = np.unique(np.quantile(values, np.linspace(0, 1, _NUM_BINS + 1), method="higher"))
-    if len(edges) == 1:
-        return {f"{edges[0]:g}": list(range(len(values)))}
-    bins = np.clip(np.searchsorted(edges, values, side="left") - 1, 0, None)
+    tops = np.unique(np.quantile(values, np.linspace(0, 1, _NUM_BINS + 1)[1:], method="higher"))
+    bins = np.searchsorted(tops, values)
     parts = {}
-    for number, _ in enumerate(pairwise(edges)):
+    for number in np.unique(bins):
         places = np.flatnonzero(bins == number)
-        if len(places):
-            low, high = values[places].min(), values[places].max()
-            parts[f"{low:g}" if low == high else f"{low:g}-{high:g}"] = places.tolist()
+        low, high = values[places].min(), values[places].max()
+        parts[f"{low:g}" if low == high else f"{low:g}-{high:g}"] = places.tolist()
     return parts
 
 

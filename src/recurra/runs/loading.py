@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -40,6 +41,11 @@ def load(folder: str | Path, device: str = "cpu", base: Base | Sequence[Base] | 
     if (path / "model" / "config.json").is_file():
         path = path / "model"
     if not (path / "config.json").is_file():
+        if (path / "config.yaml").is_file():
+            raise ModelFileError(
+                f"{folder}: the run there is not finished, and has no model yet. Go on with it: recurra train --resume "
+                f"--out {shlex.quote(str(folder))}"
+            )
         what = "no such folder" if not path.exists() else "no saved model there (config.json is missing)"
         raise ModelFileError(f"{folder}: {what}. Give the --out folder of a finished `recurra train`.")
     files = ModelFiles(path)
