@@ -221,7 +221,7 @@ def test_a_split_of_one_class_gives_the_figures_that_are_defined(
 BAD_OPTIONS: dict[str, tuple[str, ...]] = {
     "model.hidden_sice=9": ("no option `model.hidden_sice`. Did you mean `model.hidden_size`?",),
     "modle.hidden_size=9": ("no option `modle`",),
-    "model.cell=foo": ("`model.cell.kind`: no such choice `foo`. Known: elman, lstm, gru.",),
+    "model.cell=foo": ("`model.cell.kind`: no such choice `foo`. Known: elman, lstm, gru, orthogonal.",),
     "model.cell=gruu": ("Did you mean `gru`?",),
     "optimizer=sdg": ("`optimizer.kind`: no such choice `sdg`. Did you mean `sgd`?",),
     "optimizer.momentum=0.9": ("no option `optimizer.momentum`",),
@@ -297,7 +297,8 @@ def test_bad_calls(call: Call) -> None:
     require_refusal(call("trian"), 'Unknown command "trian"')
     require_refusal(call("list", "foo"), 'Invalid value "foo"', '"cells", "models"')
     require_refusal(call("list", "options", "foo"), "no recipe `foo`")
-    require_refusal(call("evaluate", "model"), "--data.test requires an argument")
+    require_refusal(call("evaluate", "no-model"), "no-model: no such folder")
+    require_refusal(call("evaluate", "no-model", "--backtest"), "name it with --data.test FILE")
     require_refusal(call("train", "char-lm", "--out"), "--out requires an argument")
 
 

@@ -93,18 +93,18 @@ def finetune(
 def evaluate(
     model: str,
     *overrides: str,
-    data: Annotated[str, Parameter(name="--data.test", group=DATA, help="file to evaluate on")],
+    data: Annotated[str | None, Parameter(name="--data.test", group=DATA, help="file to evaluate on")] = None,
     backtest: Annotated[bool, Parameter(negative="", help="forecasts from every origin after the training")] = False,
     stride: Annotated[int | None, Parameter(help="with --backtest: steps from one origin to the next; else 1")] = None,
     slices: Annotated[str | None, Parameter(help="figures by length, label or a column; with commas between")] = None,
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
-    """Measure a saved model on a file.
+    """Measure a saved model on a file, or again on what its run was measured on.
 
     Args:
         model: folder of a trained model.
         overrides: how to read the file, e.g. data.text_column=review data.encoding=gb18030.
-        data: file to evaluate on.
+        data: file to evaluate on; without it, the test data of the run, or what it held out or drew.
         backtest: forecast from one origin after another, all of them after the time of training.
         stride: with --backtest, how many steps lie between two origins; 1 unless named.
         slices: also show how well it does on parts of the file, by length, by label or by another column, and name

@@ -28,14 +28,22 @@ _MOST_PICTURES = 20
 
 def run_evaluate(
     model: str,
-    data: str,
+    data: str | None,
     overrides: Sequence[str],
     as_json: bool,
     backtest: bool,
     stride: int | None,
     slices: str | None,
 ) -> None:
-    """Print the metrics of a file, of its parts by `slices`, or with `backtest` of forecasts from many origins."""
+    """Print the metrics of a file, of its parts by `slices`, or with `backtest` of forecasts from many origins.
+
+    Without a file, those of the data that the run was measured on.
+    """
+    if data is None:
+        if overrides or backtest or slices is not None:
+            raise ConfigError("that needs a file: name it with --data.test FILE.")
+        _print_metrics(_measured_again(model), as_json)
+        return
     options = data_config(overrides).model_dump(exclude_unset=True)
     if slices is not None:
         names = [name.strip() for name in slices.split(",") if name.strip()]
@@ -54,6 +62,18 @@ def run_evaluate(
         found = saved.backtest(paths, 1 if stride is None else stride, **options)
     else:
         found = saved.evaluate(paths, **options)
+    _print_metrics(found, as_json)
+
+
+def _measured_again(model: str) -> dict[str, float]:
+    from recurra.comparison.entrants import measured_split
+
+    saved = load(model)
+    with measured_split(saved, model, None, {}) as (_, split):
+        return saved.evaluate_split(split).metrics
+
+
+def _print_metrics(found: dict[str, float], as_json: bool) -> None:
     metrics = defined(found)
     if as_json:
         print(json.dumps(metrics, ensure_ascii=False))
