@@ -241,7 +241,6 @@ class Counting(Protocol):
 class Pooling(Protocol):
     """A model of several, each of which answers by itself; see `models.Ensemble`."""
 
-    @property
     def parts(self) -> tuple[Any, ...]:
         """The models."""
 

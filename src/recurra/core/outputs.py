@@ -57,5 +57,5 @@ Foreseen = Forecast | Mixture
 def each(found: Foreseen, change: Callable[[Forecast], Forecast]) -> Foreseen:
     """The forecast changed, or every part of a mixture."""
     if isinstance(found, Mixture):
-        return found._replace(parts=tuple(map(change, found.parts)))
+        return found._replace(parts=tuple(change(part) for part in found.parts))
     return change(found)

@@ -112,7 +112,7 @@ def _same_parts(members: Sequence[Member]) -> bool:
 
 def _model(members: Sequence[Member], config: RunConfig, task: FileTask) -> Ensemble:
     model = Ensemble(config.model, task.spec)
-    for member, part in zip(members, model.parts, strict=True):
+    for member, part in zip(members, model.parts(), strict=True):
         load_model_tensors(part, model_tensors(member.saved.model), member.name)
     return model.eval()
 

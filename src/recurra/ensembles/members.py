@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from recurra.core.errors import ConfigError
+from recurra.finetuning import of_model
 from recurra.models import MODELS, EnsembleConfig
 from recurra.runs import SavedModel, load
 from recurra.runs.alike import require_alike
@@ -57,5 +58,5 @@ def _read(path: str) -> list[Member]:
 def _snapshot(saved: SavedModel, path: Path) -> SavedModel:
     """The model of a run as it was when a snapshot was taken."""
     model = MODELS[saved.config.model.kind](saved.config.model, saved.task.spec)
-    load_model_tensors(model, read_checkpoint(path).tensors, str(path))
+    load_model_tensors(model, of_model(read_checkpoint(path).tensors), str(path))
     return SavedModel(saved.config, saved.task, model, {"training": {"seed": saved.config.seed}})

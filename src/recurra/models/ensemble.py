@@ -58,7 +58,6 @@ class Ensemble(nn.Module):
         super().train(False)
         return self
 
-    @property
     def parts(self) -> tuple[Any, ...]:
         """The members."""
         return tuple(self.members)
@@ -84,23 +83,23 @@ class Ensemble(nn.Module):
 
     def step(self, tokens: Tensor, state: State | None) -> tuple[Tensor, State]:
         """One step of generation: (B,) tokens -> log-probabilities (B, V) of the next, and the state."""
-        pairs = zip(self.parts, self._parted(state), strict=True)
+        pairs = zip(self.parts(), self._parted(state), strict=True)
         found = [member.step(tokens, own) for member, own in pairs]
         return self.pool([scores for scores, _ in found]), tuple(after for _, after in found)
 
     def stream(self, batch_size: int = 1) -> Feed:
         """`step` from the initial state on, with the states kept inside."""
-        feeds = [member.stream(batch_size) for member in self.parts]
+        feeds = [member.stream(batch_size) for member in self.parts()]
         return lambda tokens: self.pool([feed(tokens) for feed in feeds])
 
     def decoder(self, inputs: Any, copies: int = 1) -> tuple[JointStepper, State]:
         """Encode the source for decoding step by step, as `EncoderDecoder.decoder`."""
-        found = [member.decoder(inputs, copies) for member in self.parts]
+        found = [member.decoder(inputs, copies) for member in self.parts()]
         return JointStepper(self, [stepper for stepper, _ in found]), tuple(state for _, state in found)
 
     def observe(self, window: Window, state: State | None = None) -> State:
         """Take in the history of a window, which goes on where `state` stood."""
-        return tuple(member.observe(window, own) for member, own in zip(self.parts, self._parted(state), strict=True))
+        return tuple(member.observe(window, own) for member, own in zip(self.parts(), self._parted(state), strict=True))
 
     def require(self, inputs: Any) -> None:
         """Check that every member can read the inputs.
@@ -108,7 +107,7 @@ class Ensemble(nn.Module):
         Raises:
             DataError: one can't.
         """
-        for member in self.parts:
+        for member in self.parts():
             if isinstance(member, Choosing):
                 member.require(inputs)
 

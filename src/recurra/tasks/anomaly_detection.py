@@ -23,12 +23,13 @@ from recurra.core.batch import (
     LossSum,
     ModelOutput,
     OutputKind,
+    Pooling,
     Resolution,
     TaskSpec,
     WindowSpec,
 )
 from recurra.core.config import Config
-from recurra.core.outputs import Forecast
+from recurra.core.outputs import Forecast, Foreseen, each
 from recurra.core.sequences import Sequences
 from recurra.data import DataConfig, Series, Splits
 from recurra.data.readers.delimited import csv_cell
@@ -136,13 +137,15 @@ class AnomalyDetection(SeriesItems):
         return self.reader.asked(items, targets)
 
     # ---- batch, loss, prediction ----
-    def loss(self, prediction: Forecast, batch: Batch) -> LossSum:
+    def loss(self, prediction: Foreseen, batch: Batch) -> LossSum:
         """-log density of the values that are known, in nats."""
         known = ~batch.targets.isnan()
         return LossSum(self._nats(prediction, batch.targets).masked_fill(~known, 0).sum(), known.sum())
 
     def search(self, model: Any, batch: Batch, *, quick: bool) -> ModelOutput:
         """The model's forecasts of whole series, or each step told again as the last of a window."""
+        if isinstance(model, Pooling):
+            return ModelOutput(model.pool([self.search(part, batch, quick=quick)[0] for part in model.parts()]), None)
         inputs = batch.inputs
         if self.config.method == "prediction":
             parts, state = [], None
@@ -156,7 +159,7 @@ class AnomalyDetection(SeriesItems):
         padded = [Forecast(*(_lengthened(part, longest) for part in row[:3])) for row in rows]
         return ModelOutput(Forecast(*(torch.stack(parts) for parts in list(zip(*padded, strict=True))[:3])), None)
 
-    def predict(self, prediction: Forecast, batch: Batch) -> list[AnomalyResult]:
+    def predict(self, prediction: Foreseen, batch: Batch) -> list[AnomalyResult]:
         """Scores and flags of each series."""
         assert isinstance(batch, AnomalyBatch)
         nats = self._nats(prediction, batch.targets).detach().cpu().double().numpy()
@@ -265,8 +268,8 @@ class AnomalyDetection(SeriesItems):
         """Cheap scores of the same steps."""
         return baselines(self.config, train, evaluated)
 
-    def _nats(self, prediction: Forecast, targets: torch.Tensor) -> torch.Tensor:
-        plain = Forecast(*(part.float() for part in prediction[:3]))  # type: ignore[union-attr]
+    def _nats(self, prediction: Foreseen, targets: torch.Tensor) -> torch.Tensor:
+        plain = each(prediction, lambda one: Forecast(*(part.float() for part in one[:3])))
         return self.likelihood.loss(plain, targets.nan_to_num())
 
     def _told(self, model: Any, row: torch.Tensor) -> Forecast:

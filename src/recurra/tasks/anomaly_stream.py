@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from recurra.core.errors import DataError
-from recurra.core.outputs import Forecast
+from recurra.core.outputs import Forecast, Foreseen, each
 from recurra.core.sequences import Sequences
 from recurra.data import Series
 from recurra.detection import Scorer
@@ -89,7 +89,8 @@ class AnomalyStream:
             self._rows.append(inputs.numpy())
             window = torch.from_numpy(np.stack(self._rows)[None]).to(self._device)
             told = self._model(Sequences(window)).prediction
-            return self._error(Forecast(*(part[:, -1:] for part in told[:3])), scaled, 0)[:, :, None].mean(-1)
+            last = each(told, lambda one: Forecast(*(part[:, -1:] for part in one[:3])))
+            return self._error(last, scaled, 0)[:, :, None].mean(-1)
         size = scaled.shape[1]
         leads = self._config.leads
         found = np.full((1, size, len(leads)), np.nan)
@@ -101,10 +102,10 @@ class AnomalyStream:
         self._said.append(output.prediction)
         return mean_of_known(found)
 
-    def _error(self, said: Forecast, scaled: Tensor, place: int) -> np.ndarray:
+    def _error(self, said: Foreseen, scaled: Tensor, place: int) -> np.ndarray:
         """(1, C) of the forecasts of one lead."""
         own = slice(place, None, len(self._config.leads))
-        forecast = Forecast(said.parameters[:, :, own], said.shift[:, :, own], said.scale[:, :, own])
+        forecast = each(said, lambda one: Forecast(*(part[:, :, own] for part in one[:3])))
         wanted = scaled.to(self._device)[None]
         if self._config.scoring.error == "surprise":
             nats = self._likelihood.loss(forecast, wanted.float().nan_to_num()).double()

@@ -5,14 +5,15 @@ from __future__ import annotations
 import inspect
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from recurra.core import state as states
+from recurra.core.batch import Pooling
 from recurra.core.inputs import Window
-from recurra.core.outputs import Forecast
+from recurra.core.outputs import Forecast, Foreseen
 from recurra.core.state import State
 from recurra.losses import Likelihood
 
@@ -45,8 +46,10 @@ class Walk:
     seed: int
 
 
-def forecast_window(model: Any, window: Window, walk: Walk) -> Forecast:
+def forecast_window(model: Any, window: Window, walk: Walk) -> Foreseen:
     """The model's forecast of `walk.horizon` steps after a window, or of all those that it gives at once."""
+    if _is_pooling(model.__class__):
+        return cast(Foreseen, model.pool([forecast_window(part, window, walk) for part in model.parts()]))
     if _is_stepwise(model.__class__):
         return _paths(model, model.begin(window), window.future_known, walk)
     if not hasattr(model, "observe"):
@@ -55,8 +58,11 @@ def forecast_window(model: Any, window: Window, walk: Walk) -> Forecast:
     return forecast_onward(model, model.observe(window), window, walk)
 
 
-def forecast_onward(model: Any, state: State, ahead: Window, walk: Walk) -> Forecast:
+def forecast_onward(model: Any, state: State, ahead: Window, walk: Walk) -> Foreseen:
     """The same from the state of `observe`; `ahead` has no steps of history, but what is known of those to come."""
+    if _is_pooling(model.__class__):
+        parts = zip(model.parts(), state, strict=True)
+        return cast(Foreseen, model.pool([forecast_onward(part, own, ahead, walk) for part, own in parts]))
     if _is_stepwise(model.__class__):
         return _paths(model, model.begin(ahead, state), ahead.future_known, walk)
     if _takes_horizon(model.__class__):
@@ -70,6 +76,11 @@ def forecast_onward(model: Any, state: State, ahead: Window, walk: Walk) -> Fore
 @cache
 def _is_stepwise(kind: Any) -> bool:
     return issubclass(kind, StepwiseForecaster)
+
+
+@cache
+def _is_pooling(kind: Any) -> bool:
+    return issubclass(kind, Pooling)
 
 
 @cache

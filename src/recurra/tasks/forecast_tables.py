@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from recurra.core.errors import ConfigError
-from recurra.core.outputs import Forecast
+from recurra.core.outputs import Forecast, Foreseen, Mixture, each
 from recurra.losses import Likelihood
 from recurra.losses.masking import at_least_float32
 from recurra.metrics.forecasts import ends
@@ -43,18 +43,26 @@ def wanted_probabilities(levels: tuple[float, ...], detailed: bool) -> tuple[flo
     return tuple(sorted({round(level, 9) for level in wanted}))
 
 
-def as_float(forecast: Forecast) -> Forecast:
+def as_float(forecast: Foreseen) -> Foreseen:
     """Half precision is too coarse for a loss."""
-    parameters, shift, scale = (at_least_float32(part) for part in forecast[:3])
-    return Forecast(parameters, shift, scale, forecast.samples)
+
+    def change(one: Forecast) -> Forecast:
+        parameters, shift, scale = (at_least_float32(part) for part in one[:3])
+        return Forecast(parameters, shift, scale, one.samples)
+
+    return each(forecast, change)
 
 
-def first_steps(forecast: Forecast, horizon: int) -> Forecast:
+def first_steps(forecast: Foreseen, horizon: int) -> Foreseen:
     """The first steps of a forecast that looks further than is asked for.
 
     Raises:
         ConfigError: it does not look as far.
     """
+    return each(forecast, lambda part: _first_steps(part, horizon))
+
+
+def _first_steps(forecast: Forecast, horizon: int) -> Forecast:
     given = forecast.samples.shape[2] if forecast.samples is not None else forecast.parameters.shape[1]
     if given < horizon:
         raise ConfigError(
@@ -71,7 +79,7 @@ def first_steps(forecast: Forecast, horizon: int) -> Forecast:
 def in_units(
     likelihood: Likelihood,
     fit: ForecastFit,
-    forecast: Forecast,
+    forecast: Foreseen,
     scales: Sequence[Scale],
     probabilities: tuple[float, ...],
 ) -> ForecastTable:
@@ -80,21 +88,26 @@ def in_units(
     Args:
         likelihood: says what the parameters mean.
         fit: knows the errors of validation.
-        forecast: of (B, H, C, K).
+        forecast: of (B, H, C, K), or several such ones.
         scales: (B,) of the rows.
         probabilities: (Q,) of the quantiles that are wanted.
     """
     shift, scale, spread = (np.stack(parts)[:, None] for parts in zip(*scales, strict=True))
     mean = _numpy(likelihood.mean(forecast)) * scale + shift
     quantiles = samples = None
+    paths = None if isinstance(forecast, Mixture) else forecast.samples
     if likelihood.is_distribution:
-        levels = torch.tensor(fit.asked(probabilities), device=forecast.shift.device)
+        levels = torch.tensor(fit.asked(probabilities), device=_device(forecast))
         quantiles = _numpy(likelihood.quantile(forecast, levels)) * scale[..., None] + shift[..., None]
     elif (errors := fit.errors(mean.shape[1], probabilities)) is not None:
         quantiles = mean[..., None] + spread[..., None] * errors
-    if forecast.samples is not None and likelihood.is_distribution:
-        samples = _numpy(forecast.samples) * scale[:, None] + shift[:, None]
+    if paths is not None and likelihood.is_distribution:
+        samples = _numpy(paths) * scale[:, None] + shift[:, None]
     return ForecastTable(mean, quantiles, samples, probabilities)
+
+
+def _device(forecast: Foreseen) -> torch.device:
+    return _device(forecast.parts[0]) if isinstance(forecast, Mixture) else forecast.shift.device
 
 
 def _numpy(values: Tensor) -> np.ndarray:

@@ -20,7 +20,7 @@ import torch
 from recurra.core.batch import Batch, InputKind, LossSum, ModelOutput, OutputKind, Resolution, TaskSpec, WindowSpec
 from recurra.core.config import Config
 from recurra.core.errors import ConfigError
-from recurra.core.outputs import Forecast
+from recurra.core.outputs import Foreseen, Mixture
 from recurra.data import DataConfig, Series, read_series
 from recurra.data.readers.delimited import csv_cell
 from recurra.metrics import ForecastMetrics
@@ -170,12 +170,12 @@ class Forecasting(SeriesItems):
         return self.likelihood.is_distribution or self.fit.residuals is not None
 
     # ---- batch, loss, prediction ----
-    def loss(self, prediction: Forecast, batch: Batch) -> LossSum:
+    def loss(self, prediction: Foreseen, batch: Batch) -> LossSum:
         """The likelihood's loss of the targets that are known."""
         forecast = as_float(prediction)
         known = ~batch.targets.isnan()
         targets = batch.targets.float().masked_fill(~known, 0)
-        if self.config.normalised_loss:
+        if self.config.normalised_loss and not isinstance(forecast, Mixture):
             targets = (targets - forecast.shift) / forecast.scale
             zero = torch.zeros_like(forecast.shift)
             forecast = forecast._replace(shift=zero, scale=zero + 1)
@@ -199,7 +199,7 @@ class Forecasting(SeriesItems):
         """A forecast of an item that goes on with each new observation."""
         return LiveForecast(self, model, item)
 
-    def predict(self, prediction: Forecast, batch: Batch) -> list[ForecastResult]:
+    def predict(self, prediction: Foreseen, batch: Batch) -> list[ForecastResult]:
         """Point forecasts and quantiles in the units of the file."""
         assert isinstance(batch, ForecastBatch), "a batch of forecasting comes from its stream"
         split = batch.whole
@@ -212,7 +212,7 @@ class Forecasting(SeriesItems):
             for place, (one, number) in enumerate(zip(owners, batch.chosen, strict=True))
         ]
 
-    def results(self, prediction: Forecast, row: ForecastRow, stamps: np.ndarray) -> ForecastResult:
+    def results(self, prediction: Foreseen, row: ForecastRow, stamps: np.ndarray) -> ForecastResult:
         """The forecast of one row (B = 1), in the units of the file."""
         return self._result(self._table(prediction, [row], len(stamps), detailed=False), 0, row.series, stamps)
 
@@ -293,7 +293,7 @@ class Forecasting(SeriesItems):
         """Cheap forecasts from the same origins."""
         return baselines(train, evaluated)
 
-    def _table(self, prediction: Forecast, rows: list[ForecastRow], horizon: int, *, detailed: bool) -> ForecastTable:
+    def _table(self, prediction: Foreseen, rows: list[ForecastRow], horizon: int, *, detailed: bool) -> ForecastTable:
         forecast = first_steps(as_float(prediction), horizon)
         scales = [row.scale for row in rows]
         return in_units(self.likelihood, self.fit, forecast, scales, self.probabilities(detailed=detailed))

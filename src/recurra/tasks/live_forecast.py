@@ -13,7 +13,7 @@ from torch import Tensor
 
 from recurra.core.errors import ConfigError, DataError
 from recurra.core.inputs import Window
-from recurra.core.outputs import Forecast
+from recurra.core.outputs import Foreseen
 from recurra.core.sequences import Sequences
 from recurra.data import Series
 from recurra.tasks.base import StreamOptions
@@ -124,7 +124,7 @@ class LiveForecast:
         result: ForecastResult = task.results(found, self._row, stamps[: task.horizon])
         return result
 
-    def _ahead(self, task: Any, known: Tensor | None) -> Forecast:
+    def _ahead(self, task: Any, known: Tensor | None) -> Foreseen:
         nothing = None if known is None else known[:, :0]
         past = torch.zeros(1, 0, len(task.fit.past), device=self._device) if task.fit.past else None
         window = Window(Sequences(self._last[None, None][:, :0]), None, past, nothing, future_known=known)
