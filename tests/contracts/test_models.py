@@ -15,6 +15,8 @@ from recurra.core.inputs import Pair, Reading, Window, Words
 from recurra.core.outputs import Forecast
 from recurra.core.sequences import Sequences, pad
 from recurra.data.stories import StoryExample, collate_stories
+from recurra.finetuning import Tuned, tune
+from recurra.finetuning.methods import DoRAConfig, LoRAConfig
 from recurra.losses import cross_entropy
 from recurra.models import MODELS
 from recurra.training.checkpoint import load_model_tensors, model_tensors
@@ -292,7 +294,10 @@ CASES: list[tuple[str, Family, dict[str, Any]]] = [
     ("language-model", LANGUAGE, {"tied": True, "num_layers": 2, "last_size": 8, "cell": "gru"}),
     ("language-model", LANGUAGE, {"softmax": {"kind": "sampled", "num_samples": 6}}),
     ("language-model", LANGUAGE, {"softmax": {"kind": "adaptive", "cutoffs": [4]}}),
+    ("language-model", LANGUAGE, {"adapter_size": 3, "num_layers": 2, "residual": True, "embedding_dim": 9}),
     ("text-classifier", LABEL, {}),
+    ("text-classifier", LABEL, {"adapter_size": 3, "bidirectional": True, "num_layers": 2}),
+    ("text-classifier", LABEL, {"adapter_size": 3, "pooling": "last"}),
     ("text-classifier", LABEL, {"bidirectional": True, "num_layers": 2, "pooling": "attention", "head_size": 5}),
     ("text-classifier", LABEL, {"pooling": "last", "cell": "elman"}),
     ("text-classifier", LABEL, {"pooling": "mean", "cell": {"kind": "lstm", "layer_norm": True}}),
@@ -359,8 +364,6 @@ CASES: list[tuple[str, Family, dict[str, Any]]] = [
     ("series-predictor", STREAM, {"hidden_size": 24, "cell": "lstm", "num_layers": 2, "from_last": False}),
     ("series-autoencoder", AGAIN, {"hidden_size": 24}),
     ("series-autoencoder", AGAIN, {"hidden_size": 24, "cell": "lstm", "latent_size": 12}),
-]
-EVERY = pytest.mark.parametrize(("kind", "family", "options"), CASES, ids=lambda part: getattr(part, "name", str(part)))
     ("recurrent-network", LANGUAGE, {}),
     ("recurrent-network", LANGUAGE, {"cell": "gru", "num_layers": 2}),
     ("recurrent-network", SERIES, {"cell": "gru"}),
@@ -515,6 +518,34 @@ def test_evaluation_is_the_same_each_time_and_weights_travel(kind: str, family: 
     load_model_tensors(second, model_tensors(first), "here")
     for one, again, other in zip(wanted, rows_of(first, family, batch), rows_of(second, family, batch), strict=True):
         assert torch.equal(one, again) and torch.equal(one, other)
+
+
+@EVERY
+@pytest.mark.parametrize("method", [LoRAConfig(rank=2), DoRAConfig(rank=2, per_gate=True, biases=True)])
+def test_low_rank_changes_learn_alone_and_are_the_weights_they_are_merged_into(
+    method: LoRAConfig, kind: str, family: Family, options: Any
+) -> None:
+    model = build(kind, family, options)
+    before = {name: weight.clone() for name, weight in model.named_parameters()}
+    tuned = tune(model, method, ())
+    assert isinstance(tuned, Tuned)
+    for name, weight in tuned.weights().items():
+        torch.testing.assert_close(weight, before[name], rtol=1e-6, atol=1e-7)
+    with torch.no_grad():
+        for parameter in tuned.changes.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    batch = family.batch()
+    torch.manual_seed(2)
+    loss = loss_of(tuned.train(), family, batch)
+    loss.backward()
+    trained = {id(parameter) for group in tuned.layer_groups() for parameter in group}
+    for name, parameter in tuned.named_parameters():
+        assert parameter.requires_grad == (id(parameter) in trained), name
+        assert (parameter.grad is not None and parameter.grad.abs().sum() > 0) == parameter.requires_grad, name
+    plain = tuned.finish()
+    assert plain is model and all(parameter.requires_grad for parameter in plain.parameters())
+    torch.manual_seed(2)
+    torch.testing.assert_close(loss_of(plain.train(), family, batch), loss)
 
 
 @pytest.mark.parametrize("options", [options for kind, _, options in CASES if kind == "language-model"])

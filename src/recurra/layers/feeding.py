@@ -91,6 +91,8 @@ def require_steps(stack: Recurrent) -> None:
     for name in ("weight", "zoneout_hidden", "zoneout_cell"):
         if getattr(dropout, name):
             raise ConfigError(f"`dropout.{name}` needs decoder.input_feeding=none, where all steps run at once.")
+    if stack.config.adapter_size:
+        raise ConfigError("`adapter_size` needs decoder.input_feeding=none, where all steps run at once.")
     last = cast(Cell, stack.cells[-1])
     if next(leaves(last.initial_state(1))).shape[1:] != (last.output_size,):
         raise ConfigError(f"decoder.input_feeding needs a cell whose state begins with its output; {last} has none.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Annotated, NamedTuple, cast
 
 import torch
@@ -12,13 +13,14 @@ from torch.nn import functional as F
 
 from recurra.cells import NO_NOISE, Cell, CellConfig, LSTMConfig, Noise
 from recurra.cells.checks import check_inputs, check_state
-from recurra.cells.streaming import Stream
+from recurra.cells.streaming import Stream, StreamedCell
 from recurra.core.config import Config
 from recurra.core.errors import ConfigError, ShapeError
 from recurra.core.sequences import Sequences
 from recurra.core.state import State, leaves, tree_map
 from recurra.kernels.dispatch import Path
 from recurra.kernels.rows import clear_padding
+from recurra.layers.adapter import Adapter
 from recurra.layers.dropout import locked_dropout, locked_mask
 
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -53,6 +55,9 @@ class RecurrentConfig(Config):
     learn_initial_state: bool = Field(default=False, description="train the state before the first step")
     last_size: int | None = Field(default=None, ge=1, description="hidden size of the last layer, where it differs")
     dropout: DropoutConfig = Field(default=DropoutConfig(), description="where to drop what")
+    adapter_size: int = Field(
+        default=0, ge=0, description="units of a small layer after each recurrent one, for fine-tuning; 0 is none"
+    )
 
     def build(self, input_size: int) -> Recurrent:
         """The stack for inputs of `input_size` features."""
@@ -103,6 +108,11 @@ class Recurrent(nn.Module):
             size = sum(cell.output_size for cell in cells[-self.num_directions :])
         self.output_size = size
         self.cells = nn.ModuleList(cells)
+        if config.adapter_size:
+            # one a layer, over both directions; a stack without any has the state of one that never had the option
+            steps = range(0, len(cells), self.num_directions)
+            sizes = [sum(cell.output_size for cell in cells[at : at + self.num_directions]) for at in steps]
+            self.adapters = nn.ModuleList(Adapter(size, config.adapter_size) for size in sizes)
         self.learned = nn.ModuleList(LearnedState(cell) for cell in cells if config.learn_initial_state)
 
     def initial_state(self, batch_size: int) -> State:
@@ -131,6 +141,8 @@ class Recurrent(nn.Module):
                 hidden = locked_dropout(hidden, dropout.hidden, self.training)
             before = None if state is None else state[layer]
             ys, after = self._run_layer(layer, hidden, inputs, before)
+            if self.config.adapter_size:
+                ys = self.adapters[layer](ys, inputs.lengths)
             if self.config.residual and ys.shape[-1] == hidden.shape[-1]:
                 ys = ys + clear_padding(hidden, inputs.lengths)
             hidden = ys
@@ -156,11 +168,15 @@ class Recurrent(nn.Module):
         cells = [self._cell(index) for index in range(len(self.cells))]
         adds = [self.config.residual and cell.input_size == cell.output_size for cell in cells]
         streamed = [cell.streamed(self._zoneout(cell), add) for cell, add in zip(cells, adds, strict=True)]
+        if self.config.adapter_size:
+            streamed = [_followed(cell, adapter) for cell, adapter in zip(streamed, self.adapters, strict=True)]
         return Stream("Recurrent", streamed, self.initial_state, batch_size, bfloat16)
 
     @property
     def emits_state(self) -> bool:
         """Whether the cells of the last layer put out the first leaf of their state."""
+        if self.config.adapter_size:
+            return False
         return all(self._cell(index).emits_state for index in range(len(self.cells))[-self.num_directions :])
 
     @property
@@ -176,6 +192,8 @@ class Recurrent(nn.Module):
             groups.append(
                 [weight for modules in (self.cells[part], self.learned[part]) for weight in modules.parameters()]
             )
+            if self.config.adapter_size:
+                groups[-1] += self.adapters[layer].parameters()
         return groups
 
     def extra_repr(self) -> str:
@@ -245,6 +263,16 @@ class Recurrent(nn.Module):
             )
         if not isinstance(state, tuple) or len(state) != self.config.num_layers:
             check_state("Recurrent", "state", state, self.initial_state(inputs.batch_size))
+
+
+def _followed(cell: StreamedCell, adapter: nn.Module) -> StreamedCell:
+    """The cell of a stream, and what comes after it."""
+
+    def scan(xs: Tensor, state: State) -> tuple[Tensor, State]:
+        ys, after = cell.scan(xs, state)
+        return adapter(ys, None), after
+
+    return replace(cell, scan=scan, kernel=lambda: "an adapter follows the cell")
 
 
 class LearnedState(nn.Module):

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from recurra.core.errors import ConfigError, did_you_mean
-from recurra.finetuning import FinetuneConfig
+from recurra.finetuning import FinetuneConfig, with_adapters
 from recurra.recipes.anomaly import anomaly_alarms, anomaly_autoencoder, anomaly_detection
 from recurra.recipes.classification import generative_classifier, text_classifier, text_classifier_small
 from recurra.recipes.finetuning import (
@@ -103,18 +103,33 @@ def finetune_recipe(
     if task is None:
         fallback = "text-classification" if own == "language-modelling" else own
         task = fallback if base is None else recipe(base).task.kind
+    config = _finetuned(start, pretrained, task, overrides, backward, base)
+    if overrides.get("finetune.method.kind", overrides.get("finetune.method")) == "adapters":
+        config = config.model_copy(update={"model": with_adapters(config.model)})
+    return override(config, overrides)
+
+
+def _finetuned(
+    start: str,
+    pretrained: RunConfig,
+    task: str,
+    overrides: Mapping[str, Any],
+    backward: RunConfig | None,
+    base: str | None,
+) -> RunConfig:
+    own = pretrained.task.kind
     paths = FinetuneConfig(start=start, backward=overrides.get("finetune.backward"))
     if base is not None and (task not in READING_RECIPES or recipe(base).task.kind != task):
         fitting = ", ".join(name for name, make in RECIPES.items() if make().task.kind in READING_RECIPES)
         raise ConfigError(f"--recipe {base}: a recipe of tagging or question answering is wanted there ({fitting}).")
     if task == own:
-        return override(finetune_further(paths, pretrained), overrides)
+        return finetune_further(paths, pretrained)
     if own != "language-modelling":
         kind = pretrained.model.kind
         raise ConfigError(f"{start}: a {kind}, and fine-tuning for another task starts from a language model.")
     if task in READING_RECIPES:
         config = recipe(base or READING_RECIPES[task])
-        return override(with_language_models(config, paths, pretrained, backward), overrides)
+        return with_language_models(config, paths, pretrained, backward)
     if task not in FINETUNE_RECIPES:
         known = [*FINETUNE_RECIPES, *READING_RECIPES, own]
         raise ConfigError(f"no task `{task}` to fine-tune for.{did_you_mean(task, known)}")
@@ -122,7 +137,7 @@ def finetune_recipe(
     kind = overrides.get("model.kind", overrides.get("model", next(iter(models))))
     if kind not in models:
         raise ConfigError(f"task {task} has no model `{kind}` to fine-tune.{did_you_mean(str(kind), models)}")
-    return override(models[kind](paths, pretrained, backward), overrides)
+    return models[kind](paths, pretrained, backward)
 
 
 __all__ = ["FINETUNE_RECIPES", "READING_RECIPES", "RECIPES", "finetune_recipe", "recipe"]

@@ -97,5 +97,7 @@ def finetune_further(start: FinetuneConfig, pretrained: RunConfig) -> RunConfig:
             "schedule": SlantedTriangularConfig() if pretrained.training.epochs > 1 else ConstantConfig(),
             "training": pretrained.training.model_copy(update={"epochs": 3, "max_updates": None}),
             "finetune": start,
+            "tune": None,
+            "distill": None,
         }
     )

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from recurra.core.config import Config, apply_overrides, parse, read_yaml
 from recurra.data import DataConfig
-from recurra.finetuning import FinetuneConfig
+from recurra.finetuning import FinetuneConfig, has_adapters
 from recurra.models import ModelConfig
 from recurra.runs.distilling import DistillConfig
 from recurra.runs.tune_options import TuneConfig
@@ -74,7 +74,15 @@ class RunConfig(Config):
                 raise ValueError(f"task {self.task.kind} needs model.kind={' or '.join(fitting)}, not {model.kind}")
         if self.finetune is not None and self.finetune.adapt_epochs and self.task.kind != "text-classification":
             raise ValueError("finetune.adapt_epochs is for text classification only")
+        if self.finetune is not None:
+            self._require_room(self.finetune)
         return self
+
+    def _require_room(self, finetune: FinetuneConfig) -> None:
+        if finetune.new_words and self.task.kind not in ("text-classification", "language-modelling"):
+            raise ValueError("finetune.new_words is for text classification and language modelling only")
+        if finetune.method.kind == "adapters" and not has_adapters(self.model):
+            raise ValueError("finetune.method=adapters needs room for them: set model.adapter_size, for example to 32")
 
 
 def read_run_config(path: Path, overrides: Mapping[str, Any]) -> RunConfig:

@@ -21,7 +21,7 @@ from recurra.runs.start import Start
 from recurra.tasks import LanguageModelling, StreamOptions
 from recurra.training.checkpoint import model_tensors
 
-_MEASURED, _REPLAYED = 100_000, 4_000_000
+_MEASURED, _REPLAYED = 40_000, 4_000_000
 """So many characters of a text are measured and replayed at most."""
 _ROWS = 500
 """So many rows are measured at most where the source is no running text."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, Self, runtime_checkable
@@ -17,6 +17,7 @@ from recurra.data import DataConfig, Labels, Shard, Splits, Vocabulary, choose_c
 from recurra.data.readers.decoding import read_lines
 from recurra.data.readers.reading import format_of
 from recurra.data.sharding import ONE_PROCESS
+from recurra.data.vocabularies.words import WordVocabulary
 from recurra.tasks.judging import Judged, mean_figure, mean_terms
 from recurra.tasks.pictures import Picture
 
@@ -31,6 +32,7 @@ class Preparation:
         cache: a folder for what does not fit into memory.
         pretrained: vocabulary of the language model that the new model starts from, or None.
         fitted: the same task as it was fitted before, whose vocabularies and labels are kept, or None.
+        new_words: how many frequent words of the training texts the kept vocabulary may be extended by.
     """
 
     data: DataConfig
@@ -38,6 +40,7 @@ class Preparation:
     cache: Path
     pretrained: Vocabulary | None = None
     fitted: Any = None
+    new_words: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -279,6 +282,25 @@ class TextItems(PlainItems):
         """The prediction's values, then the text, with TABs between."""
         cells = [f"{value:.4f}" if isinstance(value, float) else str(value) for value in row.values()]
         return "\t".join([*cells, *(" ".join(str(part).split()) for part in self.asked(item).values())])
+
+
+def extend(vocabulary: Vocabulary, texts: Iterable[str], most: int) -> tuple[Vocabulary, tuple[str, ...]]:
+    """A pretrained vocabulary with up to `most` frequent words of new texts that it lacks, and a sentence on them.
+
+    Raises:
+        ConfigError: its entries are no words.
+    """
+    if not most:
+        return vocabulary, ()
+    if not isinstance(vocabulary, WordVocabulary):
+        raise ConfigError(
+            f"`finetune.new_words` is for vocabularies of words, and the pretrained one is of kind {vocabulary.kind}: "
+            "leave it away."
+        )
+    longer = vocabulary.extended(texts, most)
+    words = [longer.token(index) for index in range(vocabulary.size, longer.size)]
+    shown = ", ".join(words[:10]) + (", ..." if len(words) > 10 else "")
+    return longer, (f"{len(words)} new words in the vocabulary{': ' * bool(words)}{shown}",)
 
 
 def require_texts(texts: Sequence[Any]) -> None:

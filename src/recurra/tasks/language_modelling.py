@@ -38,7 +38,7 @@ from recurra.data import (
 )
 from recurra.losses import cross_entropy
 from recurra.metrics import LanguageMetrics, perplexity
-from recurra.tasks.base import Preparation, Prepared, StreamOptions, TextItems, require_texts
+from recurra.tasks.base import Preparation, Prepared, StreamOptions, TextItems, extend, require_texts
 from recurra.tasks.judging import Judged, mean_figure, pieces
 
 _LONGEST_PIECE = 200
@@ -99,7 +99,9 @@ class LanguageModelling(TextItems):
         if given.fitted is None:
             vocabulary = fit_vocabulary(config.vocabulary, lambda: (piece.text for piece in sources.train()))
         else:
-            vocabulary = given.fitted.vocabulary
+            texts = (piece.text for piece in sources.train())
+            vocabulary, added = extend(given.fitted.vocabulary, texts, given.new_words)
+            notes = (*notes, *added)
         task = cls(config, vocabulary)
         parts = [
             None if source is None else write_tokens(given.cache / f"{name}.tokens", source(), vocabulary)

@@ -48,7 +48,7 @@ from recurra.metrics import (
     MultiClassified,
     MultiLabelMetrics,
 )
-from recurra.tasks.base import Preparation, Prepared, StreamOptions, TextItems, require_texts
+from recurra.tasks.base import Preparation, Prepared, StreamOptions, TextItems, extend, require_texts
 from recurra.tasks.figures import class_tables, figures_of
 from recurra.tasks.judging import Judged, f1_figure, judge_labels, nats_of
 
@@ -116,12 +116,14 @@ class TextClassification(TextItems):
         """Read the rows, hold parts out, fit labels and vocabulary on the training part, encode."""
         rows, choice, notes = _read_splits(given.data, given.seed)
         names = [_split_label(choice.label_of(row), config) for row in rows.train]
-        if given.fitted is not None:
-            labels, vocabulary = given.fitted.labels, given.fitted.vocabulary
+        texts = [choice.text_of(row) for row in rows.train]
+        labels = fit_labels(name for row in names for name in row) if given.fitted is None else given.fitted.labels
+        known = given.pretrained if given.fitted is None else given.fitted.vocabulary
+        if known is None:
+            vocabulary = fit_vocabulary(config.vocabulary, texts)
         else:
-            labels = fit_labels(name for row in names for name in row)
-            texts = [choice.text_of(row) for row in rows.train]
-            vocabulary = given.pretrained or fit_vocabulary(config.vocabulary, texts)
+            vocabulary, added = extend(known, texts, given.new_words)
+            notes = (*notes, *added)
         counts = np.zeros(len(labels))
         for row in names:
             for name in row:

@@ -76,6 +76,21 @@ class WordVocabulary:
         """What `to_json` gave."""
         return cls(values["words"], values["counts"], values["pattern"], values["lowercase"])
 
+    def extended(self, texts: Iterable[str], most: int, min_frequency: int = 2) -> WordVocabulary:
+        """The same entries, and after them the most frequent words of new texts that are unknown here.
+
+        Args:
+            texts: the new ones.
+            most: how many words at most.
+            min_frequency: rarer words stay unknown.
+        """
+        found = Counter(word for text in texts for word in self.split(text) if word not in self._indices)
+        ranked = sorted(found.items(), key=lambda item: (-item[1], item[0]))
+        taken = [(word, count) for word, count in ranked if count >= min_frequency][:most]
+        words = [*self._words[2:], *(word for word, _ in taken)]
+        counts = [*self.counts.tolist(), *(count for _, count in taken)]
+        return WordVocabulary(words, counts, self._pattern, self._lowercase)
+
     @property
     def size(self) -> int:
         """Number of entries, the special ones included."""
