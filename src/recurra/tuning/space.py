@@ -119,7 +119,7 @@ class Space:
         else:
             raise ConfigError(f"{self._place(name)}no option `{name}`.{did_you_mean(name, options)}")
         own, entry = _options(self.config).get(name), self.entries[name]
-        for value in (entry.low, entry.high) if isinstance(entry, Range) else entry:
+        for value in self._bounds(name, entry)[:2] if isinstance(entry, Range) else entry:
             try:
                 override(self.config, {**parents, name: value})
             except ConfigError as error:
@@ -144,13 +144,14 @@ class Space:
     def _bounds(self, name: str, entry: Range) -> tuple[Any, Any, Any]:
         """Low, high and step; the highest value that whole steps reach is the bound."""
         whole = self._is_whole(name, entry)
+        for given in (entry.low, entry.high, entry.step):
+            if whole and given is not None and given != int(given):
+                raise ConfigError(f"{self._place(name)}this option is a whole number, and {given:g} is none.")
         number = int if whole else float
         low, high = number(entry.low), number(entry.high)
         if entry.step is None:
             return low, high, None
         step = number(entry.step)
-        if step != entry.step:
-            raise ConfigError(f"{self._place(name)}this option is a whole number; {entry.step:g} is no step for it.")
         count = math.floor((high - low) / step + 1e-9)
         return low, number(float(f"{low + count * step:.12g}")), step
 
