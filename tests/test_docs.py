@@ -35,6 +35,7 @@ COMMANDS = (
     "finetune",
     "ensemble",
     "distill",
+    "compare",
     "evaluate",
     "predict",
     "generate",
