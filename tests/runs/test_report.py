@@ -76,7 +76,7 @@ def full(**changes: Any) -> Report:
         "confusion": Confusion(["ham", "spam"], [[90, 10], [5, 45]]),
         "per_class": {"ham": {"f1": 0.92, "support": 100}, "spam": {"f1": 0.85, "support": 50}},
         "samples": ["Return the next item."],
-        "gradient_through_time": [0.5, 0.1, 0.02],
+        "gradient_through_time": {"layer 1": [0.5, 0.1, 0.02]},
         "notes": ["float32 was used."],
     }
     return Report(**{**parts, **changes})
@@ -147,7 +147,11 @@ def test_values_that_are_not_finite_are_left_out_and_counted():
     ]
     metrics = {"perplexity": math.inf, "accuracy": math.nan}
     report = Report(
-        title="run", rows=bad, metrics=metrics, baselines={"b": metrics}, gradient_through_time=[math.nan, 0.0]
+        title="run",
+        rows=bad,
+        metrics=metrics,
+        baselines={"b": metrics},
+        gradient_through_time={"layer 1": [math.nan, 0.0]},
     )
     page = Page(render(report))
     assert "3 values that are NaN or infinite" in page.text

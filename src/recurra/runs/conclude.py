@@ -13,12 +13,14 @@ from recurra.core.files import write_json
 from recurra.runs.gradients import gradient_through_time
 from recurra.runs.report import Confusion, Report, write_report
 from recurra.runs.saved import SavedModel
-from recurra.runs.stage import Run, Say, for_evaluation
-from recurra.tasks import Calibrating, LanguageModelling, Prepared, Settling
+from recurra.runs.stage import Run, Say
+from recurra.tasks import Calibrating, LanguageModelling, Prepared, Settling, StreamOptions
 from recurra.training import Progress, read_metrics
 from recurra.training.evaluation import defined
 
 _NUM_WORST = 20
+_REACHING = (16, 128)
+"""Rows and steps over which the gradient through time is measured."""
 
 
 def conclude(
@@ -80,12 +82,13 @@ def _report(run: Run, saved: SavedModel, split: Any, tables: dict[str, Any], not
     metrics = saved.metrics
     found = metrics.get("test", metrics.get("valid", {}))
     samples: list[str] = []
-    reach = None
+    reach: dict[str, list[float]] = {}
     if isinstance(saved.task, LanguageModelling) and saved.task.config.direction == "forward":
         samples = [saved.generate(max_length=300, temperature=0.8, seed=seed) for seed in (1, 2, 3)]
         if split is not None:
-            batch = saved.task.stream(split, for_evaluation(run.config)).next_batch()
-            reach = None if batch is None else gradient_through_time(saved.model, saved.task, batch)
+            options = StreamOptions(batch_size=_REACHING[0], length=_REACHING[1], seed=0, shuffle=False)
+            batch = saved.task.stream(split, options).next_batch()
+            reach = {} if batch is None else gradient_through_time(saved.model, saved.task, batch)
     confusion = tables.get("confusion")
     return Report(
         title=f"{run.config.task.kind} · {run.out.name}",

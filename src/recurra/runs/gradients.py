@@ -1,60 +1,103 @@
-"""How far back the loss reaches: the gradient with respect to the state, step by step."""
+"""How far back the loss reaches: the gradient with respect to the states of each recurrent layer, step by step."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from recurra.core.batch import Batch, Task
-from recurra.core.sequences import Sequences
-from recurra.core.state import State, leaves
-from recurra.kernels.dispatch import use
-
-_ROWS, _STEPS = 16, 64
+from recurra.core.batch import Batch, Resolution, Task
+from recurra.core.state import leaves
+from recurra.layers.recording import CellRecord, StackRecord, recorded
 
 
-def gradient_through_time(model: Any, task: Task, batch: Batch) -> list[float] | None:
-    """Mean norm of dL/ds_t over rows, where L is the loss of the last step and s_t the state after step t.
+def gradient_through_time(model: nn.Module, task: Task, batch: Batch) -> dict[str, list[float]]:
+    """Mean norm of dL/ds_t over rows, for each recurrent layer and direction.
+
+    L is the summed loss of the batch, so that each row's gradient is that of its own loss; where there is a loss of
+    every step, only the last one counts, as all others would hide how far a single one reaches.
 
     Args:
-        model: a language model, in evaluation mode.
+        model: in evaluation mode.
         task: its task.
-        batch: rows without padding are used, up to 16 of them and their first 64 steps.
+        batch: padding and steps before a row's last reset are left out.
     Returns:
-        Entry k is the norm k steps before the last; None where no row is long enough.
+        Curves by the layer's name; entry k is the norm k steps before the end of the rows that are so long. Stacks
+        that were called for single steps have none.
     Reference: Pascanu et al. (2013), section 2, https://arxiv.org/abs/1211.5063.
     """
-    device = next(model.parameters()).device
-    data, targets = (part.to(device) for part in _full_rows(batch))
-    if data.shape[0] == 0 or data.shape[1] < 2:
-        return None
-    state: State | None = None
-    borders: list[list[Tensor]] = []
-    prediction: Any = None
-    # Not the fused kernels: on a GPU their backward pass works in training mode only.
-    with torch.enable_grad(), use("reference"):
-        for step in range(data.shape[1]):
-            output = model(Sequences(data[:, step : step + 1]), state)
-            state, prediction = output.state, output.prediction
-            borders.append(list(leaves(state)))
-        loss = task.loss(prediction, Batch(Sequences(data[:, -1:]), targets[:, -1:]))
-        flat = [leaf for border in borders for leaf in border]
-        gradients = torch.autograd.grad(loss.total, flat, allow_unused=True)
-    width = len(borders[0])
-    norms = []
-    for step in range(len(borders)):
-        parts = [g for g in gradients[step * width : (step + 1) * width] if g is not None]
-        squares = sum((g.flatten(1).square().sum(1) for g in parts), torch.zeros(data.shape[0], device=device))
-        norms.append(float(squares.sqrt().mean()))
-    return norms[::-1]
+    with torch.enable_grad(), recorded(model) as stacks:
+        output = model(batch.inputs, None)
+        loss = task.loss(output.prediction, batch).total
+        return curves(loss, stacks, every_step=task.spec.resolution is Resolution.STEP)
 
 
-def _full_rows(batch: Batch) -> tuple[Tensor, Tensor]:
-    """Up to 16 rows of up to 64 steps that have no padding."""
-    data, targets = batch.inputs.data[:, :_STEPS], batch.targets[:, :_STEPS]
-    if batch.inputs.lengths is not None:
-        whole = batch.inputs.lengths >= data.shape[1]
-        data, targets = data[whole], targets[whole]
-    return data[:_ROWS], targets[:_ROWS]
+def curves(loss: Tensor, stacks: Sequence[StackRecord], *, every_step: bool) -> dict[str, list[float]]:
+    """The curves of `gradient_through_time`, of a loss and the stacks that it came through."""
+    found: dict[str, list[float]] = {}
+    single = len({stack.name for stack in stacks}) == 1
+    for stack in stacks:
+        if stack.inputs.num_steps < 2 or not stack.outputs.requires_grad:
+            continue
+        (entering,) = torch.autograd.grad(loss, stack.outputs, retain_graph=True, allow_unused=True)
+        if entering is None:
+            continue
+        for cell in stack.cells:
+            name = layer_name(stack, cell, named=not single)
+            if name not in found:
+                seed = _at_last_step(entering, stack, cell) if every_step else entering
+                found[name] = _curve(stack, cell, seed)
+    return {name: curve for name, curve in found.items() if curve}
+
+
+def layer_name(stack: StackRecord, cell: CellRecord, *, named: bool) -> str:
+    """ "layer 1", "layer 2 backward", with the stack's name before it where there are several."""
+    direction = "" if stack.stack.num_directions == 1 else " backward" if cell.reverse else " forward"
+    return f"{stack.name + ' ' if named else ''}layer {cell.layer + 1}{direction}"
+
+
+def _at_last_step(entering: Tensor, stack: StackRecord, cell: CellRecord) -> Tensor:
+    """The gradient (B, T, O) of the outputs, kept at the step at which the cell ends each row."""
+    lengths = stack.lengths
+    last = torch.zeros_like(lengths) if cell.reverse else (lengths - 1).clamp(min=0)
+    rows = torch.arange(len(last), device=last.device)
+    kept = torch.zeros_like(entering)
+    kept[rows, last] = entering[rows, last]
+    return kept
+
+
+def _curve(stack: StackRecord, cell: CellRecord, seed: Tensor) -> list[float]:
+    per_step = [list(leaves(step.after)) for step in cell.steps]
+    flat = [leaf for parts in per_step for leaf in parts]
+    if not flat or not all(leaf.requires_grad for leaf in flat):
+        return []
+    gradients = torch.autograd.grad(stack.outputs, flat, seed, retain_graph=True, allow_unused=True)
+    width = len(per_step[0])
+    norms = torch.stack([_norm(gradients[at : at + width], seed) for at in range(0, len(flat), width)], 1)
+    return _by_distance(norms, stack, cell)
+
+
+def _norm(parts: Sequence[Tensor | None], like: Tensor) -> Tensor:
+    """(B,) over the leaves of one step's state."""
+    squares = torch.zeros(like.shape[0], dtype=torch.float64, device=like.device)
+    for part in parts:
+        if part is not None:
+            squares = squares + part.double().flatten(1).square().sum(1)
+    return squares.sqrt()
+
+
+def _by_distance(norms: Tensor, stack: StackRecord, cell: CellRecord) -> list[float]:
+    """(B, T) in the order of the scan -> means by the distance from each row's end, back to its last reset."""
+    lengths = stack.lengths.tolist()
+    starts = [0] * len(lengths)
+    if stack.inputs.reset is not None and not cell.reverse:
+        for row, (flags, length) in enumerate(zip(stack.inputs.reset.tolist(), lengths, strict=True)):
+            starts[row] = max((step for step in range(length) if flags[step]), default=0)
+    sums: list[list[float]] = []
+    for row, (start, length) in enumerate(zip(starts, lengths, strict=True)):
+        for back, value in enumerate(norms[row, start:length].flip(0).tolist()):
+            if back == len(sums):
+                sums.append([])
+            sums[back].append(value)
+    return [sum(values) / len(values) for values in sums]

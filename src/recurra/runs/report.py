@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -62,7 +63,7 @@ class Report:
         examples: rows (what was asked, what was answered, what was wanted) of the final evaluation.
         worst: (loss, (asked, answered, wanted)) of the items that were answered worst, the worst first.
         pictures: forecasts and scored series of the final evaluation.
-        gradient_through_time: mean size of dL/dh by steps back from the loss, from 0.
+        gradient_through_time: mean size of dL/dh by recurrent layer, and by steps back from the loss, from 0.
         notes: sentences shown at the top (a fall-back that was taken, rows that were skipped).
         lang: language of the headings.
     """
@@ -81,7 +82,7 @@ class Report:
     examples: Sequence[tuple[str, str, str]] = ()
     worst: Sequence[tuple[float, tuple[str, str, str]]] = ()
     pictures: Sequence[Picture] = ()
-    gradient_through_time: Sequence[float] | None = None
+    gradient_through_time: Mapping[str, Sequence[float]] = field(default_factory=dict)
     notes: Sequence[str] = ()
     lang: Literal["en", "zh"] = "en"
 
@@ -209,10 +210,14 @@ def _figure(report: Report, title: str, series: Sequence[Series], unit: str = ""
 
 def _through_time(report: Report) -> str:
     words = WORDS[report.lang]
-    points = [(float(back), norm) for back, norm in enumerate(report.gradient_through_time or ())]
-    log = wants_log(norm for _, norm in points if 0 < norm < math.inf)
-    chart = line_chart([Series(words["through_time"], points, 4)], words["back"], words["through_time"], log)
-    return figure(words["through_time"], "‖dL/dh‖", chart, [], words["through_note"])
+    lines = [
+        Series(layer, [(float(back), norm) for back, norm in enumerate(norms)], colour)
+        for (layer, norms), colour in zip(report.gradient_through_time.items(), itertools.cycle((4, 1, 2, 3)))
+    ]
+    log = wants_log(norm for line in lines for _, norm in line.points if 0 < norm < math.inf)
+    chart = line_chart(lines, words["back"], words["through_time"], log)
+    legend = [(line.label, f"s{line.colour} {line.style}") for line in lines] if len(lines) > 1 else []
+    return figure(words["through_time"], "‖dL/dh‖", chart, legend, words["through_note"])
 
 
 def _classes(report: Report) -> str:
