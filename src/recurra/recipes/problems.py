@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from recurra.cells import LSTMConfig
+from recurra.cells import LSTMConfig, OrthogonalConfig
 from recurra.models import RecurrentNetworkConfig
 from recurra.runs import RunConfig
 from recurra.tasks import AddingProblemConfig, AnBnConfig, CopyMemoryConfig, DyckConfig, ParityConfig
@@ -12,7 +12,9 @@ from recurra.training import TrainingConfig
 from recurra.training.optimizer import AdamConfig
 
 
-def _problem(task: Any, cell: LSTMConfig, *, learning_rate: float, epochs: int, hidden_size: int = 64) -> RunConfig:
+def _problem(
+    task: Any, cell: LSTMConfig | OrthogonalConfig, *, learning_rate: float, epochs: int, hidden_size: int = 64
+) -> RunConfig:
     # At the end of the schedule the weights are best; where the validation words are as short as those of the
     # training, and all of them right, they could choose none.
     return RunConfig(
@@ -25,12 +27,12 @@ def _problem(task: Any, cell: LSTMConfig, *, learning_rate: float, epochs: int, 
 
 def adding_problem() -> RunConfig:
     """The sum of two marked numbers of a long sequence."""
-    return _problem(AddingProblemConfig(), LSTMConfig(chrono_max=200), learning_rate=0.01, epochs=20)
+    return _problem(AddingProblemConfig(), LSTMConfig(chrono_max=200), learning_rate=0.01, epochs=10)
 
 
 def copy_memory() -> RunConfig:
     """Ten symbols said again after a long wait."""
-    return _problem(CopyMemoryConfig(), LSTMConfig(chrono_max=200), learning_rate=0.01, epochs=20)
+    return _problem(CopyMemoryConfig(), OrthogonalConfig(), learning_rate=0.003, epochs=5, hidden_size=128)
 
 
 def dyck() -> RunConfig:
@@ -40,7 +42,7 @@ def dyck() -> RunConfig:
 
 def parity() -> RunConfig:
     """Even or odd, in words ten times as long as those of the training."""
-    return _problem(ParityConfig(), LSTMConfig(), learning_rate=0.01, epochs=10)
+    return _problem(ParityConfig(), LSTMConfig(), learning_rate=0.01, epochs=5)
 
 
 def anbn() -> RunConfig:
