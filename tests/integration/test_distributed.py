@@ -210,3 +210,19 @@ def test_fine_tuning_with_adaptation(
     rows = rows_of(tmp_path / "two" / "adapt")
     assert all(row["loss"] < 4 for row in rows if row["kind"] == "train")
     assert rows_of(tmp_path / "two")
+
+
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+def test_fine_tuning_by_low_rank(strategy: str, forks: Any, language_run: Path, texts: Path, tmp_path: Path) -> None:
+    arguments = (
+        *("finetune", language_run, "--data.train", texts / "reviews.csv", "model.head_dropout=0"),
+        *("training.epochs=2", "training.batch_size=16", "training.tensorboard=never", "finetune.method=dora"),
+        *("--quiet", "model.dropout.output=0", "optimizer.unfreeze_epochs=0", "training.strategy=" + strategy),
+    )
+    alone = forks.run(*arguments, "--out", tmp_path / "one")
+    both = forks.run_together(*arguments, "--out", tmp_path / "two")
+    assert [alone.code, *(result.code for result in both)] == [0, 0, 0], alone.err + both[0].err + both[1].err
+    for folder, name in (("model", "model"), ("adapter", "adapter")):
+        one, two = (load_file(tmp_path / run / folder / f"{name}.safetensors") for run in ("one", "two"))
+        for tensor in one:
+            torch.testing.assert_close(one[tensor], two[tensor], rtol=1e-3, atol=1e-4)

@@ -172,6 +172,24 @@ def test_fine_tuning_with_adaptation_goes_on(forks: Any, texts: Path, language_r
         require_same(recipe.stopped(stop), recipe.whole)
 
 
+def test_fine_tuning_by_low_rank_with_replay_goes_on(
+    forks: Any, texts: Path, language_run: Path, tmp_path: Path
+) -> None:
+    method = ("finetune.method=dora", "finetune.method.dropout=0.2", "finetune.replay=0.4", "finetune.pull=0.1")
+    options = (
+        "training.epochs=2",
+        "training.batch_size=16",
+        "training.tensorboard=never",
+        "optimizer.unfreeze_epochs=0",
+    )
+    arguments = ("finetune", language_run, "--data.train", texts / "reviews.csv", *method, *options)
+    recipe = Recipe(forks, tmp_path, *arguments, "training.checkpoint_seconds=0.000001")
+    resumed = recipe.stopped(("update", 5, "after", KILL))
+    require_same(resumed, recipe.whole)
+    first, second = (run / "adapter" / "adapter.safetensors" for run in (recipe.whole, resumed))
+    assert first.read_bytes() == second.read_bytes()
+
+
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
 def test_a_signal_saves_and_says_how_to_go_on(name: str, language: Recipe, forks: Any, tmp_path: Path) -> None:
     out = tmp_path / "a run"

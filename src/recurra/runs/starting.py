@@ -97,12 +97,18 @@ def remember(begun: Begun, saved: SavedModel) -> list[str]:
     return [sentence]
 
 
-def write_beside(begun: Begun, saved: SavedModel) -> None:
-    """Write the adapter beside the model, where the method leaves the base as it is."""
+def changed(begun: Begun) -> dict[str, Tensor] | None:
+    """What a method that leaves its base as it is has trained; None of the others. All processes ask together."""
+    assert begun.run.config.finetune is not None
+    if not isinstance(begun.model, Tuned) or begun.run.config.finetune.method.kind == "full":
+        return None
+    return adapter_tensors(begun.model)
+
+
+def write_beside(begun: Begun, saved: SavedModel, tensors: dict[str, Tensor]) -> None:
+    """Write the adapter beside the model."""
     run, options = begun.run, begun.run.config.finetune
     assert options is not None
-    if not isinstance(begun.model, Tuned) or options.method.kind == "full":
-        return
     if options.adapt_epochs:
         run.say(
             "No adapter is written, as the language model was adapted in full. Fine-tune it with --task "
@@ -111,7 +117,7 @@ def write_beside(begun: Begun, saved: SavedModel) -> None:
         return
     bases = [base for base in (begun.start.first, begun.start.backward) if base is not None]
     folder = run.out / "adapter"
-    write_adapter(folder, saved, adapter_tensors(begun.model), bases)
+    write_adapter(folder, saved, tensors, bases)
     size = sum(file.stat().st_size for file in folder.iterdir())
     run.say(f"adapter of {size / 1e6:.2f} MB in {folder}")
 

@@ -20,7 +20,7 @@ from recurra.runs.folder import discard_unbegun, open_folder, require_same_data
 from recurra.runs.saved import SavedModel
 from recurra.runs.stage import Run, best_tensors, for_evaluation, make_loop
 from recurra.runs.start import Start, load_start
-from recurra.runs.starting import Begun, begin, remember, write_beside
+from recurra.runs.starting import Begun, begin, changed, remember, write_beside
 from recurra.runs.teacher import load_teacher
 from recurra.tasks import TASKS, Preparation, Prepared
 from recurra.training import Objective, Progress, World, start_world, stop_world
@@ -102,18 +102,18 @@ def _once(world: World, action: Callable[[], None]) -> None:
 
 def _train(run: Run, world: World, start: Start | None) -> SavedModel:
     config, learnt = run.config, _learn(run, world, start)
-    model, prepared = learnt.model, learnt.prepared
+    model, prepared, begun = learnt.model, learnt.prepared, learnt.begun
+    parts = None if begun is None else changed(begun)
     if world.size > 1:
         model = MODELS[config.model.kind](config.model, prepared.task.spec)
         load_model_tensors(model, of_model(best_tensors(run.out, learnt.progress)), str(run.out))
     saved = SavedModel(config, prepared.task, model.to(world.device), {})
     if world.is_main:
-        begun = learnt.begun
         remembered = [] if begun is None else remember(begun, saved)
         more = {} if begun is None else {"finetuning": begun.facts}
         conclude(run, saved, prepared, learnt.progress, [*learnt.notes, *remembered], more)
-        if begun is not None:
-            write_beside(begun, saved)
+        if begun is not None and parts is not None:
+            write_beside(begun, saved, parts)
         run.say(f"saved in {run.out / 'model'}; report: {run.out / 'report.html'}")
     return saved
 
