@@ -167,7 +167,9 @@ def test_slices_of_a_file(runs: Path, call: Any) -> None:
     for wrong, message in ((("lable",), "Did you mean `label`"), ((",",), "length,label")):
         refused = call(*given, "--slices", *wrong)
         assert refused.code == 2 and message in refused.err
-    assert call("evaluate", runs / "lm", "--data.test", runs / "text.txt", "--slices", "length").code == 0
+    own = call("evaluate", runs / "lm", "--slices", "length")
+    assert own.code == 0 and "by length" in own.out, "of no file, the run's own"
+    assert call("evaluate", runs / "lm", "--slices", "length", "--stride", "2").code == 2
 
 
 def test_reports_show_the_worst_answers(runs: Path) -> None:

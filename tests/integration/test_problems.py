@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,15 @@ FAST = ("training.epochs=1", "task.epoch_size=40", "task.valid_size=20", "task.t
 
 
 @pytest.mark.parametrize("recipe", LINES)
-def test_from_the_recipe_to_predictions(recipe: str, tmp_path: Path, call: Any) -> None:
+def test_from_the_recipe_to_predictions(
+    recipe: str, tmp_path: Path, call: Any, require_same_figure: Callable[[Path], None]
+) -> None:
     run, lines = tmp_path / "run", tmp_path / "lines.txt"
     trained = call("train", recipe, *FAST, *SMALL, "--out", run, "--json")
     assert trained.code == 0, trained.err
     results = json.loads(trained.out)
     assert len(results["baselines"]) == 2 and results["training"]["updates"] == 1
+    require_same_figure(run)
     again = call("evaluate", run, "--json")
     assert json.loads(again.out) == pytest.approx(results["test"])
     lines.write_text(f"{LINES[recipe]}\n", encoding="utf-8")

@@ -11,11 +11,13 @@ from typing import Any, Literal
 from recurra.cli.running import paths_of
 from recurra.cli.using import data_config, require_new
 from recurra.comparison import compare, comparison_lines, comparison_page, slice_by, slicing_lines
+from recurra.comparison.entrants import measured_split
 from recurra.comparison.table import comparison_json, slicing_json
+from recurra.core.config import parse
 from recurra.core.errors import ConfigError, DataError
 from recurra.core.files import write_text
 from recurra.data import DataConfig, read_records
-from recurra.runs import SavedModel
+from recurra.runs import load
 from recurra.tasks.judging import Judged
 from recurra.training.evaluation import defined
 
@@ -48,12 +50,17 @@ def run_compare(
     print(json.dumps(comparison_json(found), ensure_ascii=False) if as_json else "\n".join(comparison_lines(found)))
 
 
-def run_slices(saved: SavedModel, paths: Any, data: DataConfig, names: Sequence[str], as_json: bool) -> None:
-    """Print the figures of all items, then those of their parts."""
-    split = saved.task.read(paths, data)
-    found = saved.evaluate_split(split)
-    judged = saved.task.judge(split, found.predictions, found.references)
-    columns = _columns(paths, data, judged, [name for name in names if name != "length" and name not in judged.marks])
+def run_slices(model: str, paths: Any, options: dict[str, Any], slices: str, as_json: bool) -> None:
+    """Print the figures of all items, then those of their parts; of no file, of the run's own test data."""
+    names = [name.strip() for name in slices.split(",") if name.strip()]
+    if not names:
+        raise ConfigError(f"--slices {slices}: names with commas between are wanted, such as length,label.")
+    saved = load(model)
+    with measured_split(saved, model, paths, options) as (_, split):
+        found = saved.evaluate_split(split)
+        judged = saved.task.judge(split, found.predictions, found.references)
+    further = [name for name in names if name != "length" and name not in judged.marks]
+    columns = _columns(paths, parse(DataConfig, options), judged, further)
     slicings = [slice_by(name, judged, saved.task.metrics, saved.task.compared, columns) for name in names]
     metrics = defined(found.metrics)
     if as_json:
@@ -68,7 +75,7 @@ def run_slices(saved: SavedModel, paths: Any, data: DataConfig, names: Sequence[
 
 def _columns(paths: Any, data: DataConfig, judged: Judged, wanted: Sequence[str]) -> dict[str, list[str]]:
     """The columns of the file, by name, in the order of the items; none where items are not rows of it."""
-    if not wanted:
+    if not wanted or paths is None:
         return {}
     try:
         records = {record.id: record.fields for record in read_records(paths, data)}

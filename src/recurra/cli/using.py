@@ -39,21 +39,18 @@ def run_evaluate(
 
     Without a file, those of the data that the run was measured on.
     """
-    if data is None:
-        if overrides or backtest or slices is not None:
-            raise ConfigError("that needs a file: name it with --data.test FILE.")
-        _print_metrics(_measured_again(model), as_json)
-        return
+    if data is None and (overrides or backtest):
+        raise ConfigError("that needs a file: name it with --data.test FILE.")
     options = data_config(overrides).model_dump(exclude_unset=True)
     if slices is not None:
-        names = [name.strip() for name in slices.split(",") if name.strip()]
-        if backtest or not names:
-            raise ConfigError(
-                f"--slices {slices}: names with commas between are wanted, such as length,label; no --backtest."
-            )
+        if backtest or stride is not None:
+            raise ConfigError("--slices tells the parts of a plain evaluation: leave --backtest and --stride away.")
         from recurra.cli.judging import run_slices
 
-        run_slices(load(model), paths_of(data), data_config(overrides), names, as_json)
+        run_slices(model, None if data is None else paths_of(data), options, slices, as_json)
+        return
+    if data is None:
+        _print_metrics(_measured_again(model), as_json)
         return
     if stride is not None and not backtest:
         raise ConfigError(f"--stride {stride} says how far the origins of a backtest lie apart: add --backtest.")

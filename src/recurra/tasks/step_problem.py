@@ -18,6 +18,7 @@ from recurra.metrics import StepMetrics
 from recurra.tasks.base import require_texts
 from recurra.tasks.figures import figures_of
 from recurra.tasks.generated import GeneratedProblem, lines_of
+from recurra.tasks.judging import Judged, mean_figure
 
 NOT_ASKED = -1
 
@@ -118,6 +119,28 @@ class StepProblem(GeneratedProblem):
     def metrics(self) -> Metrics:
         """A fresh collector."""
         return StepMetrics()
+
+    def judge(self, split: list[StepExample], predictions: list[np.ndarray], references: list[np.ndarray]) -> Judged:
+        """Right answers of those asked; the loss is the share of wrong ones."""
+        right = [int((own == wanted).sum()) for own, wanted in zip(predictions, references, strict=True)]
+        terms = np.stack([right, [len(wanted) for wanted in references]], axis=1).astype(np.float64)
+        wrong = 1 - terms[:, 0] / np.maximum(terms[:, 1], 1)
+        if self.compared[0] == "sequence_accuracy":
+            terms = np.stack([wrong == 0, np.ones(len(wrong))], axis=1) * (terms[:, 1:] > 0)
+        return Judged(
+            predictions=predictions,
+            references=references,
+            terms=terms,
+            figure=mean_figure,
+            losses=wrong,
+            lengths=np.array([len(example.tokens) for example in split]),
+            ids=tuple(example.id for example in split),
+            shown=lambda place: (
+                " ".join(map(str, split[place].tokens.tolist())),
+                self.told(predictions[place]),
+                self.told(references[place]),
+            ),
+        )
 
     def baselines(self, train: Any, evaluated: list[StepExample]) -> dict[str, dict[str, float]]:
         """The most frequent answer, and the most frequent one after the last symbol."""
