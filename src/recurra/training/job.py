@@ -19,7 +19,10 @@ from recurra.training.step import Objective
 
 NO_METRIC = ("auto", "last")
 """Values of `training.monitor` that name no metric."""
-LESS_IS_BETTER = ("nats", "perplexity", "bpc", "ece", "hamming_loss")
+LESS_IS_BETTER = (
+    *("nats", "perplexity", "bpc", "ece", "hamming_loss", "mse", "mae", "rmse", "mse_scaled", "mae_scaled"),
+    *("mape", "smape", "mase", "owa", "quantile_loss", "crps", "crps_scaled", "wql", "delay"),
+)
 
 
 @dataclass
