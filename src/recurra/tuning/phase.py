@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import signal
 import socket
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -59,9 +61,14 @@ class Phase:
     deadline: float | None = None
 
 
-def prepare_trials(search: Search, space: Space, cache: Path) -> Prepared:
-    """The data of the trials."""
-    return prepare(Run(config=space.settle({}, **fixed_options(search)), out=cache))
+@contextmanager
+def prepared_trials(search: Search, space: Space) -> Iterator[Prepared]:
+    """The data of the trials; what does not fit into memory lies in a folder of this process for so long."""
+    folder = search.out / f".data-{uuid.uuid4().hex}"
+    try:
+        yield prepare(Run(config=space.settle({}, **fixed_options(search)), out=folder))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def fixed_options(search: Search) -> dict[str, Any]:
@@ -97,17 +104,22 @@ def shared(phase: Phase, study: optuna.Study, storage: BaseStorage) -> SharedStu
 
 
 def _work(phase: Phase, name: str, index: int, prepared: Prepared | None) -> None:
+    """Do the work of one process."""
+    search = phase.search
+    if phase.space is None:
+        _serve(phase, name, Finals(phase.finals or {}, phase.tag, phase.out))
+        return
+    space = Space(search.config, phase.space)
+    fixed = {**fixed_options(search), **_device(search, index)}
+    with nullcontext(prepared) if prepared is not None else prepared_trials(search, space) as data:
+        _serve(phase, name, Trials(space, fixed, phase.out, data))
+
+
+def _serve(phase: Phase, name: str, objective: Objective) -> None:
     import optuna
 
     search, storage = phase.search, open_storage(phase.search.storage)
     study = optuna.load_study(study_name=phase.study, storage=storage, pruner=_pruner(phase))
-    objective: Objective
-    if phase.space is None:
-        objective = Finals(phase.finals or {}, phase.tag, phase.out)
-    else:
-        space = Space(search.config, phase.space)
-        prepared = prepared or prepare_trials(search, space, phase.out / f"cache-{name}")
-        objective = Trials(space, {**fixed_options(search), **_device(search, index)}, phase.out, prepared)
     worker = Worker(
         shared(phase, study, storage),
         objective,

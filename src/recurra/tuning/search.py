@@ -6,7 +6,8 @@ import json
 import random
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from recurra.core.config import flatten
@@ -18,7 +19,7 @@ from recurra.training import monitor_of
 from recurra.tuning.defaults import default_space
 from recurra.tuning.finals import AS_IT_STANDS, BEST, cells
 from recurra.tuning.options import USUAL_TRIALS, Search
-from recurra.tuning.phase import Phase, carry_out, prepare_trials, shared, tune_config
+from recurra.tuning.phase import Phase, carry_out, prepared_trials, shared, tune_config
 from recurra.tuning.results import Outcome, write_results
 from recurra.tuning.space import Space
 from recurra.tuning.storage import open_storage, public, require_optuna
@@ -44,26 +45,16 @@ def tune(search: Search) -> Outcome:
     """
     require_optuna()
     space = Space(search.config, tune_config(search).space or default_space(search.config), search.places)
-    made = not search.out.exists()
-    _open_folder(search)
-    try:
-        prepared = prepare_trials(search, space, search.out)
+    with _folder(search), prepared_trials(search, space) as prepared:
         tag, less_is_better = _judged_by(search, prepared)
         storage = open_storage(search.storage)
-        study, is_new = open_study(
-            storage, search.storage, search.name, _note(search.config, space), less_is_better=less_is_better
-        )
-    except BaseException:
-        if made:
-            shutil.rmtree(search.out, ignore_errors=True)
-        raise
-    write_json(search.out / "study.json", _identity(search))
-    phase = _trials(search, space, tag)
-    if is_new:
-        _lay_out(search, space, phase, study, storage)
-    search.say(f"study `{search.name}` in {public(search.storage)}: {len(space.entries)} options, judged by {tag}")
-    carry_out(phase, prepared)
-    shutil.rmtree(search.out / "cache", ignore_errors=True)
+        note = _note(search.config, space)
+        study, is_new = open_study(storage, search.storage, search.name, note, less_is_better=less_is_better)
+        phase = _trials(search, space, tag)
+        if is_new:
+            _lay_out(search, space, phase, study, storage)
+        search.say(f"study `{search.name}` in {public(search.storage)}: {len(space.entries)} options, judged by {tag}")
+        carry_out(phase, prepared)
     best = _best_of(study)
     configs = {AS_IT_STANDS: search.config.model_copy(update={"tune": None}), BEST: best_config(space, best)}
     if configs[BEST] == configs[AS_IT_STANDS]:
@@ -163,10 +154,12 @@ def _dumped(entry: Any) -> Any:
     return entry if isinstance(entry, list) else entry.model_dump(mode="json")
 
 
-def _open_folder(search: Search) -> None:
-    """Make the folder of a new search, or prove that it is the folder of this one."""
+@contextmanager
+def _folder(search: Search) -> Iterator[None]:
+    """Make the folder of a new search, or prove that it is the folder of this one; what nothing came of goes again."""
     out, stored = search.out, search.out / "study.json"
-    if out.is_dir() and any(not entry.name.startswith(".") for entry in out.iterdir()):
+    is_new = not out.is_dir() or all(entry.name.startswith(".") for entry in out.iterdir())
+    if not is_new:
         if not stored.is_file():
             raise OutputError(f"{out} is not empty, and nothing is overwritten. Choose another --out.")
         if not search.joins:
@@ -174,6 +167,13 @@ def _open_folder(search: Search) -> None:
         if json.loads(stored.read_text(encoding="utf-8")) != _identity(search):
             raise ConfigError(f"{out} holds a search of another study ({stored}). Choose another --out.")
     require_writable(out)
+    write_json(stored, _identity(search))
+    try:
+        yield
+    except Exception:
+        if is_new and not (out / "trials").exists():
+            shutil.rmtree(out, ignore_errors=True)
+        raise
 
 
 def _identity(search: Search) -> dict[str, str]:

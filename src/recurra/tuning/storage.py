@@ -73,6 +73,7 @@ def _database(url: str) -> BaseStorage:
     from optuna.exceptions import StorageInternalError
     from optuna.storages import RDBStorage
     from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+    from sqlalchemy.pool import NullPool
 
     reason: Exception | None = None
     for attempt in range(_TRIES):
@@ -80,7 +81,10 @@ def _database(url: str) -> BaseStorage:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of SQLAlchemy and Alembic, about each other
-                return RDBStorage(_with_driver(url), engine_kwargs={"connect_args": _connection(url)})
+                # no pool: a connection that nobody needs is closed, and a server that was away is found again
+                return RDBStorage(
+                    _with_driver(url), engine_kwargs={"connect_args": _connection(url), "poolclass": NullPool}
+                )
         except ImportError as error:
             raise ConfigError(
                 f"--storage {public(url)}: the driver of this database is not installed (PostgreSQL's comes with "
