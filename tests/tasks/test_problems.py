@@ -137,6 +137,25 @@ def test_right_answers_in_words(kind: str, line: str, answer: str) -> None:
         assert task.line(line, task.readable(row)) == f"{answer}\t{line}"
 
 
+@pytest.mark.parametrize(
+    ("kind", "line", "spelt"),
+    [
+        ("copy-memory", "3 1 4", "3 1 4"),
+        ("dyck", "([]())", ")])))-"),
+        ("parity", "0111", "0101"),
+        ("anbn", "aabb", "b."),
+    ],
+)
+def test_the_report_spells_all_answers(kind: str, line: str, spelt: str) -> None:
+    task = make(kind)
+    (example,) = task.encode([line])
+    right = example.target[example.target >= 0]
+    wrong = (right + 1) % task.spec.output_size
+    judged = task.judge([example, example], [right, wrong], [right, right])
+    assert judged.shown(0) == (line, spelt, spelt)
+    assert judged.shown(1)[1] != spelt and judged.losses.tolist() == [0, 1]
+
+
 # ---- splits ----
 
 

@@ -70,6 +70,14 @@ class AnBn(StepProblem):
             raise DataError(f"{where}: some a and then no more b than a are wanted, and at least one: aaabb.")
         return np.array([_A] * num_a + [_B] * (len(text) - num_a))
 
+    def text(self, tokens: np.ndarray) -> str:
+        """The letters."""
+        return "".join("ab"[token] for token in tokens)
+
+    def spelt(self, answers: np.ndarray) -> str:
+        """What comes after each b, with a full stop for the end."""
+        return "".join("b."[answer] for answer in answers)
+
     def told(self, answers: np.ndarray) -> str:
         """What comes next."""
         return _ANSWERS[answers[-1]]

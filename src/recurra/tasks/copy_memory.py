@@ -63,9 +63,17 @@ class CopyMemory(StepProblem):
             raise DataError(f"{where}: symbols 1 to {self.config.num_symbols} are wanted, with blanks between: 3 1 7.")
         return self._spread(np.array([int(word) for word in words]))
 
-    def told(self, answers: np.ndarray) -> str:
+    def text(self, tokens: np.ndarray) -> str:
+        """The symbols to be kept."""
+        return " ".join(str(symbol) for symbol in tokens[: (len(tokens) - self.config.delay) // 2])
+
+    def spelt(self, answers: np.ndarray) -> str:
         """The symbols as they are remembered."""
         return " ".join(str(answer + 1) for answer in answers)
+
+    def told(self, answers: np.ndarray) -> str:
+        """The same."""
+        return self.spelt(answers)
 
     def described(self) -> str:
         """With its delay."""

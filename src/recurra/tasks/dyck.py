@@ -86,6 +86,14 @@ class Dyck(StepProblem):
                 raise DataError(f"{where}: {bracket!r} at column {place} closes no bracket that is open there.")
         return np.array([known.index(bracket) for bracket in text], dtype=np.int64)
 
+    def text(self, tokens: np.ndarray) -> str:
+        """The brackets."""
+        return "".join("".join(_PAIRS)[token] for token in tokens)
+
+    def spelt(self, answers: np.ndarray) -> str:
+        """A closing bracket after each step, or - for none."""
+        return "".join(_PAIRS[answer - 1][1] if answer else "-" for answer in answers)
+
     def told(self, answers: np.ndarray) -> str:
         """The bracket that has to come at the end, or none."""
         return _PAIRS[answers[-1] - 1][1] if answers[-1] else _NONE

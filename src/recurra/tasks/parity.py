@@ -60,6 +60,14 @@ class Parity(StepProblem):
             raise DataError(f"{where}: bits are wanted, without blanks between: 0111.")
         return np.array([int(bit) for bit in text])
 
+    def text(self, tokens: np.ndarray) -> str:
+        """The bits."""
+        return "".join(map(str, tokens))
+
+    def spelt(self, answers: np.ndarray) -> str:
+        """1 after each step where it is odd."""
+        return "".join(map(str, answers))
+
     def told(self, answers: np.ndarray) -> str:
         """Even or odd, at the end."""
         return "odd" if answers[-1] else "even"

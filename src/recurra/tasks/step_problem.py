@@ -60,6 +60,14 @@ class StepProblem(GeneratedProblem):
         """(T,) the right answer after each step, -1 where none is asked."""
 
     @abstractmethod
+    def text(self, tokens: np.ndarray) -> str:
+        """The line that `parse` reads."""
+
+    @abstractmethod
+    def spelt(self, answers: np.ndarray) -> str:
+        """All answers, one after another."""
+
+    @abstractmethod
     def told(self, answers: np.ndarray) -> str:
         """The answers to an item, for a person."""
 
@@ -136,9 +144,9 @@ class StepProblem(GeneratedProblem):
             lengths=np.array([len(example.tokens) for example in split]),
             ids=tuple(example.id for example in split),
             shown=lambda place: (
-                " ".join(map(str, split[place].tokens.tolist())),
-                self.told(predictions[place]),
-                self.told(references[place]),
+                self.text(split[place].tokens),
+                self.spelt(predictions[place]),
+                self.spelt(references[place]),
             ),
         )
 
