@@ -37,6 +37,9 @@ class DistillConfig(Config):
 
     teacher: str = Field(description="folder of a trained model or ensemble of the same task")
     temperature: float = Field(1.0, gt=0, description="above 1, what the teacher takes for unlikely counts for more")
+    written: int = Field(
+        0, ge=0, description="of language models: so many tokens that the teacher writes itself are learnt from, too"
+    )
     weight: float = Field(0.7, gt=0, le=1, description="of the teacher's belief; the rest is that of the true targets")
 
 

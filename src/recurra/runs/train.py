@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from torch import nn
@@ -22,6 +23,7 @@ from recurra.runs.stage import Run, best_tensors, for_evaluation, make_loop
 from recurra.runs.start import Start, load_start
 from recurra.runs.starting import Begun, begin, changed, remember, write_beside
 from recurra.runs.teacher import load_teacher
+from recurra.runs.writing import with_written
 from recurra.tasks import TASKS, Preparation, Prepared
 from recurra.training import Objective, Progress, World, start_world, stop_world
 from recurra.training.checkpoint import list_checkpoints, load_model_tensors
@@ -134,13 +136,29 @@ def _learn(run: Run, world: World, start: Start | None) -> Learnt:
     _require_accepted(model, prepared, config)
     if isinstance(model, Counting):
         model.count(_batches(prepared, prepared.splits.train, config))
-    loop = make_loop(run, world, trained, prepared, _objective(config, world, prepared, teacher))
+    objective = _objective(config, world, prepared, teacher)
+    loop = make_loop(run, world, trained, _to_learn(run, world, prepared, teacher), objective)
     if run.resume:
         found = list_checkpoints(run.out / "checkpoints", "update")
         say(f"going on from {found[-1]}" if found else f"{run.out} holds no checkpoint yet: starting over")
     progress = loop.run()
     best = trained.finish() if isinstance(trained, Tuned) else model
     return Learnt(best, prepared, progress, loop.notes, begun)
+
+
+def _to_learn(run: Run, world: World, prepared: Prepared, teacher: SavedModel | None) -> Prepared:
+    """The data, with what the teacher writes itself where that is asked for."""
+    config = run.config
+    if teacher is None or config.distill is None or not config.distill.written:
+        return prepared
+    if world.is_main:
+        run.say(f"the teacher writes {config.distill.written:,} tokens")
+    return with_written(prepared, teacher, config.distill.written, config.seed, _cache(run, world))
+
+
+def _cache(run: Run, world: World) -> Path:
+    """A folder of this process for what does not fit into memory, or is made once."""
+    return run.out / ("cache" if world.is_main else f"cache-{world.rank}")
 
 
 def _objective(config: RunConfig, world: World, prepared: Prepared, teacher: SavedModel | None) -> Objective | None:
@@ -174,12 +192,11 @@ def _fitted(start: Start | None, teacher: SavedModel | None) -> Any:
 
 
 def _prepare(run: Run, world: World, start: Start | None, teacher: SavedModel | None) -> Prepared:
-    cache = run.out / ("cache" if world.is_main else f"cache-{world.rank}")
     same = start is not None and start.is_same_task(run.config)
     given = Preparation(
         data=run.config.data,
         seed=run.config.split_seed,
-        cache=cache,
+        cache=_cache(run, world),
         pretrained=None if start is None or same else start.vocabulary,
         fitted=_fitted(start if same else None, teacher),
         new_words=0 if run.config.finetune is None else run.config.finetune.new_words,
