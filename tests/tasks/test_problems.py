@@ -137,6 +137,14 @@ def test_right_answers_in_words(kind: str, line: str, answer: str) -> None:
         assert task.line(line, task.readable(row)) == f"{answer}\t{line}"
 
 
+def test_the_report_shows_the_numbers_that_were_to_be_added() -> None:
+    task = make("adding-problem")
+    split = task.encode([LINES["adding-problem"]] * 2)
+    judged = task.judge(split, [1.25, 1.0], [1.25, 1.25])
+    assert judged.losses.tolist() == [0, 0.0625]
+    assert judged.worst(5) == [(0.0625, ("0.500 (step 2) + 0.750 (step 5)", "1.000", "1.250"))]
+
+
 @pytest.mark.parametrize(
     ("kind", "line", "spelt"),
     [

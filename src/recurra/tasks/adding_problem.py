@@ -11,6 +11,7 @@ Source: Hochreiter and Schmidhuber (1997), Long short-term memory, section 5.4; 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -25,6 +26,7 @@ from recurra.losses import mse
 from recurra.metrics import SumMetrics
 from recurra.tasks.figures import figures_of
 from recurra.tasks.generated import GeneratedProblem, ProblemConfig
+from recurra.tasks.judging import Judged
 
 _MARK = "*"
 
@@ -107,6 +109,16 @@ class AddingProblem(GeneratedProblem):
     def metrics(self) -> Metrics:
         """A fresh collector."""
         return SumMetrics()
+
+    def judge(self, split: list[SeriesExample], predictions: list[float], references: list[float]) -> Judged:
+        """Squared errors, and the two numbers with their places."""
+
+        def shown(place: int) -> tuple[str, str, str]:
+            steps = split[place].steps
+            marked = " + ".join(f"{steps[step, 0]:.3f} (step {step + 1})" for step in np.flatnonzero(steps[:, 1]))
+            return marked, f"{predictions[place]:.3f}", f"{references[place]:.3f}"
+
+        return replace(super().judge(split, predictions, references), shown=shown)
 
     def baselines(self, train: Any, evaluated: list[SeriesExample]) -> dict[str, dict[str, float]]:
         """The mean of all sums, and what is known by the second number alone."""
