@@ -37,7 +37,7 @@ def test_a_classifier_takes_the_encoder_over_and_its_head_is_new() -> None:
     assert encoders(target) == {"forward": "encoder."}
     found = transfer(source.state_dict(), target)
     assert all(torch.equal(a, b) for a, b in zip(source.encoder.parameters(), target.encoder.parameters(), strict=True))
-    assert found.new == ["output.weight", "output.bias"]
+    assert found.new == ["heads.0.output.weight", "heads.0.output.bias"]
     assert found.dropped == [name for name in source.state_dict() if name.startswith("head.")]
 
 
@@ -56,7 +56,7 @@ def test_two_directions_go_to_two_encoders() -> None:
     assert all(name.startswith("backward_encoder.") for name in found.matched) and len(found.matched) == 5
     first = transfer(forward.state_dict(), target, places["forward"])
     assert first.join(found).sentence() == (
-        "10 tensors of the pretrained model taken over; new: output; left behind: head"
+        "10 tensors of the pretrained model taken over; new: heads.0.output, heads.1.output; left behind: head"
     )
 
 

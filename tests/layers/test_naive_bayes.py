@@ -1,6 +1,7 @@
 """Naive Bayes as a layer: against the baseline of the same name, and against counting anew without a text."""
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -34,7 +35,7 @@ def evidence(layer: NaiveBayes, rows: list[list[int]]) -> torch.Tensor:
 def test_evidence_is_that_of_the_baseline() -> None:
     twice, targets = ROWS * 2, TARGETS * 2  # so that each pair of tokens is there twice and has its place
     layer = counted(twice, targets)
-    seen = {gram for row in ROWS for gram in [*row, *zip(row, row[1:], strict=False)]}
+    seen = {gram for row in ROWS for gram in [*row, *pairwise(row)]}
     assert int((layer.counts.sum(1) > 0).sum()) == len(seen)
     baseline = MultinomialNaiveBayes(2, order=2, alphas=[float(layer.pseudo_count)]).fit(twice, targets)
     probs = torch.tensor(baseline.predict_proba(ROWS))

@@ -39,7 +39,7 @@ from recurra.layers.softmax import (
     SoftmaxHead,
 )
 from recurra.layers.tag_scores import TagScores
-from recurra.layers.words import WordEmbedding, WordEncoder, WordEncoderConfig, read_backward
+from recurra.layers.words import WordEmbedding, WordEncoder, WordEncoderConfig, mirrored, read_backward
 
 __all__ = [
     "ATTENTIONS",
@@ -94,6 +94,7 @@ __all__ = [
     "WordEmbedding",
     "WordEncoder",
     "WordEncoderConfig",
+    "mirrored",
     "read_backward",
     "require_full",
 ]

@@ -148,9 +148,13 @@ def read_forward(encoder: TokenEncoder, text: Sequences) -> Tensor:
 
 def read_backward(encoder: TokenEncoder, text: Sequences) -> Tensor:
     """The same from the end: step t has read the tokens from the row's last down to t."""
-    mirrored = _mirror(text.data, text.lengths)
-    outputs: Tensor = encoder(text.with_data(mirrored)).outputs.data
+    outputs: Tensor = encoder(mirrored(text)).outputs.data
     return _mirror(outputs, text.lengths)
+
+
+def mirrored(sequences: Sequences) -> Sequences:
+    """Each row from its last real step to its first."""
+    return sequences.with_data(_mirror(sequences.data, sequences.lengths))
 
 
 def _mirror(data: Tensor, lengths: Tensor | None) -> Tensor:

@@ -1,7 +1,10 @@
 """A recurrent text classifier: encoder, pooling over time, one hidden layer if asked, logits.
 
-Beside it naive Bayes may judge, whose log-odds are added in evaluation. On the texts that it was counted on it knows
-the answer, so it keeps silent in training: the recurrent part learns as if alone, and errs elsewhere.
+A second encoder, of a language model that reads backward, has a head of its own. Each reader must answer for itself in
+training, so that neither leans on the other, and their mean counts in evaluation (Howard and Ruder 2018, section 5.3).
+
+Beside them naive Bayes may judge, with as much say in evaluation as all readers. On the texts that it was counted on it
+knows the answer, so it keeps silent in training: the readers learn as if alone, and err elsewhere.
 
 Sources: concatenated pooling: Howard and Ruder (2018), section 3.3, https://arxiv.org/abs/1801.06146; attention
 pooling: Yang et al. (2016), equations 5 to 7.
@@ -21,7 +24,7 @@ from recurra.core.config import Config
 from recurra.core.errors import ConfigError, ShapeError
 from recurra.core.sequences import Sequences
 from recurra.core.state import State
-from recurra.layers import NaiveBayes, Pooling, PoolingKind, TokenEncoder, TokenEncoderConfig, read_backward
+from recurra.layers import NaiveBayes, Pooling, PoolingKind, TokenEncoder, TokenEncoderConfig, mirrored
 
 
 class TextClassifierConfig(TokenEncoderConfig):
@@ -35,7 +38,7 @@ class TextClassifierConfig(TokenEncoderConfig):
     head_size: int = Field(0, ge=0, description="units of a hidden layer before the logits; 0 is none")
     head_dropout: float = Field(0.0, ge=0, lt=1, description="dropout on what the head sees")
     naive_bayes: int = Field(
-        0, ge=0, description="add what n-grams of up to so many tokens say by naive Bayes; 0 asks none"
+        0, ge=0, description="let naive Bayes over n-grams of up to so many tokens judge, too; 0 does not"
     )
 
 
@@ -50,19 +53,12 @@ class TextClassifier(nn.Module):
         self.encoder = TokenEncoder(spec.input_size, config)
         size = self.encoder.output_size
         self.backward_encoder = _backward_encoder(config, spec.input_size, size)
-        both = self.backward_encoder is not None
-        self.pooling = Pooling(config.pooling, size * (1 + both), bidirectional=config.bidirectional or both)
-        self.dropout = nn.Dropout(config.head_dropout)
-        size = self.pooling.output_size
-        self.hidden = nn.Linear(size, config.head_size) if config.head_size else None
-        self.output = nn.Linear(config.head_size or size, spec.output_size)
+        num_readers = 1 if self.backward_encoder is None else 2
+        self.heads = nn.ModuleList(_Head(config, size, spec) for _ in range(num_readers))
         several = spec.output_kind is OutputKind.LABELS
         self.naive_bayes = (
             NaiveBayes(spec.input_size, spec.output_size, config.naive_bayes, several) if config.naive_bayes else None
         )
-        if spec.output_prior is not None:
-            with torch.no_grad():
-                self.output.bias.copy_(torch.tensor(spec.output_prior).log())
 
     def forward(self, inputs: Sequences, state: State | None = None) -> ModelOutput:
         """Score the labels.
@@ -71,29 +67,23 @@ class TextClassifier(nn.Module):
             inputs: data (B, T) vocabulary indices.
             state: to go on from, for texts that come in parts; None starts afresh.
         Returns:
-            Logits (B, num_labels), and the encoder's state.
+            Logits (B, num_labels), in training those of each reader in a tuple if there are two; the encoder's state.
         Raises:
             ShapeError: a state, and an encoder that reads backward.
         """
         encoded = self.encoder(inputs, state)
-        outputs = encoded.outputs
+        read = [encoded.outputs]
         if self.backward_encoder is not None:
             if state is not None:
                 raise ShapeError("a classifier that reads backward too needs whole texts: pass state=None.")
-            both = [outputs.data, read_backward(self.backward_encoder, inputs)]
-            outputs = outputs.with_data(torch.cat(both, -1))
-        logits = self.classify(outputs)
-        if self.naive_bayes is not None and not self.training:
-            logits = logits + self.naive_bayes(inputs)
+            read.append(self.backward_encoder(mirrored(inputs)).outputs)
+        opinions = [head(outputs) for head, outputs in zip(self.heads, read, strict=True)]
+        if self.training:
+            return ModelOutput(opinions[0] if len(opinions) == 1 else tuple(opinions), encoded.state)
+        logits = torch.stack(opinions).mean(0)
+        if self.naive_bayes is not None:
+            logits = (logits + self.naive_bayes(inputs)) / 2
         return ModelOutput(logits, encoded.state)
-
-    def classify(self, outputs: Sequences) -> Tensor:
-        """Encoder outputs (B, T, H) -> logits (B, num_labels)."""
-        pooled = self.dropout(self.pooling(outputs))
-        if self.hidden is not None:
-            pooled = self.dropout(torch.relu(self.hidden(pooled)))
-        logits: Tensor = self.output(pooled)
-        return logits
 
     def count(self, batches: Iterable[Batch]) -> None:
         """Let naive Bayes, if it is asked, count the training texts."""
@@ -108,6 +98,28 @@ class TextClassifier(nn.Module):
             groups = [[*forward, *backward] for forward, backward in pairs]
         seen = {id(p) for group in groups for p in group}
         return [*groups, [p for p in self.parameters() if id(p) not in seen]]
+
+
+class _Head(nn.Module):
+    """Encoder outputs (B, T, H) -> logits (B, num_labels)."""
+
+    def __init__(self, config: TextClassifierConfig, input_size: int, spec: TaskSpec) -> None:
+        super().__init__()
+        self.pooling = Pooling(config.pooling, input_size, bidirectional=config.bidirectional)
+        self.dropout = nn.Dropout(config.head_dropout)
+        size = self.pooling.output_size
+        self.hidden = nn.Linear(size, config.head_size) if config.head_size else None
+        self.output = nn.Linear(config.head_size or size, spec.output_size)
+        if spec.output_prior is not None:
+            with torch.no_grad():
+                self.output.bias.copy_(torch.tensor(spec.output_prior).log())
+
+    def forward(self, outputs: Sequences) -> Tensor:
+        pooled = self.dropout(self.pooling(outputs))
+        if self.hidden is not None:
+            pooled = self.dropout(torch.relu(self.hidden(pooled)))
+        logits: Tensor = self.output(pooled)
+        return logits
 
 
 def _backward_encoder(config: TextClassifierConfig, vocab_size: int, output_size: int) -> TokenEncoder | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from recurra.core.errors import ConfigError
+from recurra.data import TextAugmentConfig
 from recurra.finetuning import FinetuneConfig
 from recurra.layers import DropoutConfig, TokenEncoderConfig
 from recurra.models import GenerativeClassifierConfig, TextClassifierConfig
@@ -16,20 +17,33 @@ from recurra.training.schedule import ConstantConfig, LinearConfig, SlantedTrian
 
 
 def finetune_classifier(start: FinetuneConfig, pretrained: RunConfig, backward: RunConfig | None) -> RunConfig:
-    """A classifier on a language model's encoder, in ULMFiT's manner (Howard and Ruder 2018).
+    """A classifier on a language model's encoder, with the rates of ULMFiT (Howard and Ruder 2018), and naive Bayes.
+
+    All layers learn from the first update on: with few texts, layers that wait for their turn learn too little.
 
     Args:
         start: where the saved language models are.
         pretrained: config of the first; encoder and vocabulary options are taken from it.
         backward: config of the one that reads backward, if any.
     """
+    vocabulary = pretrained.task.vocabulary
     second = None if backward is None else TokenEncoderConfig(**_encoder_options(backward))
+    by_character = vocabulary.kind in ("char", "byte")
     return RunConfig(
-        task=TextClassificationConfig(vocabulary=pretrained.task.vocabulary),
-        model=TextClassifierConfig(**_encoder_options(pretrained), backward_lm=second, head_size=50, head_dropout=0.2),
-        optimizer=AdamWConfig(learning_rate=4e-3, beta1=0.8, discriminative=2.6, unfreeze_epochs=1, clip_norm=1.0),
+        task=TextClassificationConfig(
+            vocabulary=vocabulary,
+            label_smoothing=0.05,
+            augmentation=TextAugmentConfig(word_dropout=0.0 if by_character else 0.2),
+        ),
+        model=TextClassifierConfig(
+            **_encoder_options(pretrained),
+            backward_lm=second,
+            head_dropout=0.5,
+            naive_bayes=4 if by_character else 2,
+        ),
+        optimizer=AdamWConfig(learning_rate=6e-3, beta2=0.99, discriminative=2.6, clip_norm=1.0),
         schedule=SlantedTriangularConfig(),
-        training=TrainingConfig(epochs=6, batch_size=32),
+        training=TrainingConfig(epochs=6, min_updates=500, batch_size=64),
         finetune=start,
     )
 

@@ -9,6 +9,8 @@ is a row of zeros and ones, and each label has a sigmoid of its own.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import reduce
+from operator import add
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -190,8 +192,10 @@ class TextClassification(TextItems):
             for n, (text, label) in enumerate(rows)
         ]
 
-    def loss(self, prediction: Tensor, batch: Batch) -> LossSum:
-        """Cross-entropy, or binary cross-entropy of each label."""
+    def loss(self, prediction: Tensor | tuple[Tensor, ...], batch: Batch) -> LossSum:
+        """Cross-entropy, or binary cross-entropy of each label; of all readers, where several answer in training."""
+        if isinstance(prediction, tuple):
+            return reduce(add, (self.loss(logits, batch) for logits in prediction))
         if self.config.multi_label:
             smoothing = self.config.label_smoothing  # towards "as likely as not", for each label by itself
             return binary_cross_entropy(prediction, batch.targets * (1 - smoothing) + smoothing / 2)
