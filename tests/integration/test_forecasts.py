@@ -228,6 +228,15 @@ def test_going_on_with_newer_rows(trained: Callable[[str], Path], folder: Path, 
     assert before.targets == after.targets and before.ends["load"] < after.ends["load"]
 
 
+def test_what_is_forgotten_of_series_is_measured_on_what_was_held_out(folder: Path, call: Any, tmp_path: Path) -> None:
+    run, told = tmp_path / "run", tmp_path / "on"
+    done = call("train", *RECIPES["forecaster"], *TASK[:2], "--data.train", folder / "a.csv", "--out", run, *SMALL)
+    assert done.code == 0, done.err
+    done = call("finetune", run, "--data.train", folder / "later.csv", "--out", told, *SMALL[:4])
+    assert done.code == 0, done.err
+    assert {"before", "after"} <= json.loads((told / "results.json").read_text())["finetuning"]["forgetting"].keys()
+
+
 BAD: dict[str, tuple[list[str], str]] = {
     "unsorted": ([*lines(60), lines()[10], *lines(100, 60)], "bad.csv:62: the stamps are not in order"),
     "twice": ([*lines(60), lines()[59], *lines(100, 60)], "bad.csv:62: the stamp"),

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +13,7 @@ from recurra.core.config import parse
 from recurra.core.errors import DataError
 from recurra.data import DataConfig
 from recurra.runs import SavedModel, load
-from recurra.tasks import TASKS, Preparation
+from recurra.runs.held_out import measured_again
 from recurra.tasks.judging import Judged
 from recurra.training.evaluation import defined
 
@@ -108,29 +107,14 @@ def measured_split(
     if data is not None:
         yield ", ".join([data] if isinstance(data, str) else data), saved.task.read(data, parse(DataConfig, options))
         return
-    own = saved.config.data
-    in_time = saved.task.spec.window is not None  # what is held out depends on where the training part ends
-    with tempfile.TemporaryDirectory() as cache:
+    with ExitStack() as stack:
         try:
-            if own.test is not None and not in_time:
-                found: tuple[str, Any] = "test", saved.task.read(own.test, own)
-            else:
-                found = _held_out(saved, Path(cache))
+            found = stack.enter_context(measured_again(saved))
         except (DataError, OSError) as error:
             raise DataError(
-                f"{folder}: its own test data can't be read: {error} Name a file to compare on with --data.test FILE."
+                f"{folder}: its own test data can't be read: {error} Name a file to measure on with --data.test FILE."
             ) from error
         yield found
-
-
-def _held_out(saved: SavedModel, cache: Path) -> tuple[str, Any]:
-    config = saved.config
-    given = Preparation(data=config.data, seed=config.split_seed, cache=cache, fitted=saved.task)
-    splits = TASKS[config.task.kind].prepare(config.task, given).splits
-    for name in ("test", "valid"):
-        if (split := getattr(splits, name)) is not None:
-            return name, split
-    raise DataError("it has neither test nor validation data.")
 
 
 def _timed(saved: SavedModel, split: Any) -> tuple[Any, float]:

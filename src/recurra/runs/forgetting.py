@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,12 +11,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from recurra.core.errors import ConfigError
+from recurra.core.errors import ConfigError, DataError
 from recurra.data import DataConfig, encode_tokens, read_pieces
 from recurra.data.records import TextPiece
 from recurra.finetuning import Grown, Replay, match, own_tensors, put, transfer
 from recurra.models import MODELS
 from recurra.runs.config import RunConfig
+from recurra.runs.held_out import measured_again
 from recurra.runs.saved import SavedModel
 from recurra.runs.start import Start
 from recurra.tasks import LanguageModelling, StreamOptions
@@ -62,7 +64,13 @@ def find_source(config: RunConfig, start: Start) -> Source | None:
     skipped = _MEASURED if more == held else 0
     replayed = _read(start.first, more, skipped, _REPLAYED, None) if wants_replay and more is not None else None
     name = held if isinstance(held, str) else ", ".join(held)
-    return Source(name, _read(start.first, held, 0, _MEASURED, _ROWS), replayed)
+    try:
+        return Source(name, _measured(start.first, held, named=given is not None), replayed)
+    except DataError as error:
+        if given is not None or wants_replay:
+            raise
+        logging.getLogger("recurra").warning("recurra: what is forgotten of %s is not measured: %s", name, error)
+        return None
 
 
 def measure(saved: SavedModel, source: Source) -> tuple[str, float]:
@@ -118,6 +126,14 @@ def _first_there(*paths: str | list[str] | None) -> str | list[str] | None:
         if files and all(Path(file).expanduser().exists() for file in files):
             return given
     return None
+
+
+def _measured(saved: SavedModel, paths: str | list[str], *, named: bool) -> Any:
+    """A split of the source; of series that no one named what was held out, as it goes on where the training ended."""
+    if not named and saved.task.spec.window is not None:
+        with measured_again(saved) as (_, split):
+            return split
+    return _read(saved, paths, 0, _MEASURED, _ROWS)
 
 
 def _read(saved: SavedModel, paths: str | list[str], skipped: int, most: int, rows: int | None) -> Any:
