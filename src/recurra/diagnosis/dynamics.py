@@ -9,7 +9,7 @@ from torch import Tensor
 
 from recurra.cells import NO_NOISE, Cell
 from recurra.core.state import State, leaves, tree_map
-from recurra.layers.recording import CellRecord, StackRecord
+from recurra.layers.recording import CellRecord, Recur, StackRecord
 from recurra.runs.gradients import layer_name
 
 _ROWS, _STEPS, _DIRECTIONS = 4, 64, 16
@@ -56,23 +56,23 @@ def dynamics(stacks: list[StackRecord]) -> dict[str, Dynamics]:
 def _measure(record: CellRecord, lengths: Tensor) -> Dynamics | None:
     rows = lengths.argsort(descending=True, stable=True)[:_ROWS]
     num_steps = min(int(lengths[rows].min()), len(record.steps))
-    if num_steps <= _SETTLING + 1:
+    if num_steps <= _SETTLING + 1 or record.recur is None:
         return None
     chosen = record.steps[max(0, num_steps - _STEPS - _SETTLING) : num_steps]
-    logs = growth(record.cell, [(step.projected[rows], _rows(step.before, rows)) for step in chosen])
+    logs = growth(record.recur, [(step.projected[rows], _rows(step.before, rows)) for step in chosen])
     kept = logs[_SETTLING:].mean(1)
     exponents = sorted(kept.mean(0).tolist(), reverse=True)
     gain = kept[:, 0].cumsum(0).clamp(-80, 80).exp().tolist()
     return Dynamics(tuple(exponents), (1.0, *gain), spectral_radius(record.cell))
 
 
-def growth(cell: Cell, steps: list[tuple[Tensor, State]]) -> Tensor:
+def growth(recur: Recur, steps: list[tuple[Tensor, State]]) -> Tensor:
     """(T, B, K) log stretching of K orthogonal directions by each step's Jacobian, the last step first.
 
     The directions are those of the transposed product, as the gradient travels; a QR decomposition keeps them apart.
 
     Args:
-        cell: whose step it is.
+        recur: one step.
         steps: what each step read, and the state it started from.
     Reference: Benettin et al. (1980), Meccanica 15; of recurrent networks: Engelken et al. (2023),
         https://arxiv.org/abs/2006.02427.
@@ -82,7 +82,7 @@ def growth(cell: Cell, steps: list[tuple[Tensor, State]]) -> Tensor:
     for projected, before in reversed(steps):
         state = tree_map(lambda leaf: leaf.detach().requires_grad_(), before)
         with torch.enable_grad():
-            _, after = cell.recur(projected.detach(), state, NO_NOISE)
+            _, after = recur(projected.detach(), state, NO_NOISE)
             out = torch.cat([leaf.flatten(1) for leaf in leaves(after)], 1)
         if directions is None:
             draw = torch.Generator(device=out.device).manual_seed(0)

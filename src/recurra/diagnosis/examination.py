@@ -132,6 +132,9 @@ def _names(task: Any) -> tuple[str, ...]:
     vocabulary = getattr(task, "vocabulary", None)
     if vocabulary is not None:
         return tuple(vocabulary.decode([index]) for index in range(min(vocabulary.size, 50_000)))
+    fit = getattr(task, "fit", None)
+    if fit is not None:
+        return (*getattr(fit, "past", ()), *getattr(fit, "known", ()))
     columns = getattr(getattr(task, "fitted", None), "columns", None)
     return tuple(getattr(columns, "channels", ()))
 

@@ -53,6 +53,8 @@ def measure_loss(model: nn.Module, task: Task, batches: Iterable[Batch], *, carr
     if not others or len(others) < len(own):
         return Loss(true, None, math.inf)
     other = float(sum(others[1:], others[0]).mean())
+    if not math.isfinite(other):
+        return Loss(true, None, math.inf)  # a CRF gives tags that can't follow each other no chance at all
     repeats = len(others) // len(own)
     differences = [
         float(others[at * repeats + turn].mean() - one.mean()) for at, one in enumerate(own) for turn in range(repeats)

@@ -40,7 +40,8 @@ def memory_curve(model: nn.Module, batch: Batch, main: StackRecord, resolution: 
     lengths = main.lengths
     told = answers(model(batch.inputs, None).prediction, lengths, resolution)
     sizes: dict[int, float] = {}
-    for distance in _DISTANCES:
+    shortest = int(lengths.min())
+    for distance in sorted({*_DISTANCES, *(shortest * part // 8 - 1 for part in range(1, 9) if shortest >= 8)}):
         rows = (lengths > distance).nonzero()[:, 0]
         if len(rows) < min(2, len(lengths)):
             break
@@ -87,9 +88,10 @@ def _exchanged(main: StackRecord, distance: int) -> Iterator[None]:
     lengths = main.lengths
     rows = torch.arange(len(lengths), device=lengths.device)
     places = (lengths - 1 - distance).clamp(min=0)
-    # of rows in an order, the neighbour; one row alone takes its own other end
     others = rows.roll(1)
     taken = torch.minimum(places[others], lengths[others] - 1).clamp(min=0)
+    if len(rows) == 1:  # alone, it takes what stands half a row away
+        taken = (places + lengths // 2) % lengths.clamp(min=1)
 
     def exchange(_: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
         inputs: Sequences = arguments[0] if arguments else named["inputs"]

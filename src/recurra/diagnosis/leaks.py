@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
@@ -23,12 +23,14 @@ class Leak:
     """An input that tells the target by itself.
 
     Attributes:
-        where: which one, in a few words: "the value of feature 3 at the last step".
+        kind: where it stands: tokens, first, last or mean of a feature, past or known covariate, or step.
+        name: of the tokens, feature or covariate.
         told: how well it tells: accuracy, or squared correlation.
         usual: the same of the commonest class, of other inputs, or of the last known value.
     """
 
-    where: str
+    kind: Literal["tokens", "first", "last", "mean", "past", "known", "step"]
+    name: str
     told: float
     usual: float
 
@@ -45,7 +47,7 @@ def find_leak(batches: Sequence[Batch], resolution: Resolution, names: Sequence[
         return None
     inputs = batches[0].inputs
     if resolution is Resolution.HORIZON and isinstance(inputs, Window):
-        return _of_windows(batches)
+        return _of_windows(batches, names)
     if resolution is Resolution.SEQUENCE and isinstance(inputs, Sequences):
         targets = torch.cat([batch.targets for batch in batches]).cpu().numpy()
         rows = [row.cpu().numpy() for batch in batches for row in batch.inputs.unpad()]
@@ -105,30 +107,30 @@ def _of_tokens(rows: Sequence[np.ndarray], targets: np.ndarray, names: Sequence[
     if share < _TELLING:
         return None
     shown = ", ".join(repr(names[token]) if token < len(names) else str(token) for token in list(telling)[:4])
-    return Leak(shown, share, usual)
+    return Leak("tokens", shown, share, usual)
 
 
 def _of_features(rows: Sequence[np.ndarray], targets: np.ndarray, names: Sequence[str]) -> Leak | None:
     """A feature's value at the first or last step, or its mean, that tells the class or the number."""
-    columns: dict[str, np.ndarray] = {}
+    columns: dict[tuple[str, int], np.ndarray] = {}
     for feature in range(rows[0].shape[1]):
-        name = names[feature] if feature < len(names) else f"{feature + 1}"
-        columns[f"{name} [0]"] = np.array([row[0, feature] for row in rows], dtype=np.float64)
-        columns[f"{name} [-1]"] = np.array([row[-1, feature] for row in rows], dtype=np.float64)
-        columns[f"{name} (mean)"] = np.array([row[:, feature].mean() for row in rows], dtype=np.float64)
+        columns["first", feature] = np.array([row[0, feature] for row in rows], dtype=np.float64)
+        columns["last", feature] = np.array([row[-1, feature] for row in rows], dtype=np.float64)
+        columns["mean", feature] = np.array([row[:, feature].mean() for row in rows], dtype=np.float64)
     numbers = targets.ndim == 2 or not np.issubdtype(targets.dtype, np.integer)
     scores = {
-        name: _explained(values, targets.reshape(len(targets), -1)) if numbers else _separated(values, targets)
-        for name, values in columns.items()
+        place: _explained(values, targets.reshape(len(targets), -1)) if numbers else _separated(values, targets)
+        for place, values in columns.items()
     }
-    best = max(scores, key=lambda name: scores[name])
-    others = [score for name, score in scores.items() if name.split(" ")[0] != best.split(" ")[0]]
-    usual = max(others, default=0.0 if numbers else float(np.bincount(targets).max() / len(targets)))
+    kind, feature = best = max(scores, key=lambda place: scores[place])
+    plain = 0.0 if numbers else float(np.bincount(targets).max() / len(targets))
+    usual = max([plain, *(score for (_, other), score in scores.items() if other != feature)])
     telling = 0.995 if numbers else 0.999
     # a series of one feature may well be told by it; one of several that knows all is suspect
-    if scores[best] < telling or usual >= telling or (len(rows[0][0]) == 1 and not numbers):
+    if scores[best] < telling or usual >= telling or (rows[0].shape[1] == 1 and not numbers):
         return None
-    return Leak(best, scores[best], usual)
+    name = names[feature] if feature < len(names) else str(feature + 1)
+    return Leak(cast(Any, kind), name, scores[best], usual)
 
 
 def _separated(values: np.ndarray, targets: np.ndarray) -> float:
@@ -157,35 +159,38 @@ def _correlation(one: np.ndarray, two: np.ndarray) -> float:
     return float((a * b).sum()) / size if size > 1e-12 and len(a) > 2 else 0.0
 
 
-def _of_windows(batches: Sequence[Batch]) -> Leak | None:
+def _of_windows(batches: Sequence[Batch], names: Sequence[str]) -> Leak | None:
     """A covariate that is what is to be forecast."""
-    found: dict[str, list[tuple[np.ndarray, np.ndarray, np.ndarray]]] = {}
+    found: dict[tuple[str, str], list[tuple[np.ndarray, np.ndarray, np.ndarray]]] = {}
     for batch in batches:
         window: Window = batch.inputs
         rows = torch.arange(len(batch.targets))
         last = _last(window.past, rows)
-        for name, part in (("past", window.past_covariates), ("known", window.future_known)):
+        past = 0 if window.past_covariates is None else window.past_covariates.shape[-1]
+        for kind, part in (("past", window.past_covariates), ("known", window.future_known)):
             if part is None:
                 continue
             for column in range(part.shape[-1]):
+                place = column if kind == "past" else past + column
+                own = names[place] if place < len(names) else str(place + 1)
                 for lead in range(batch.targets.shape[1]):
-                    if name == "past":
+                    if kind == "past":
                         told = _last(window.past.with_data(part), rows)[:, column]
                     elif lead < part.shape[1]:
                         told = part[:, lead, column]
                     else:
                         continue
                     triple = tuple(x.double().cpu().numpy() for x in (told, batch.targets[:, lead, 0], last[:, 0]))
-                    found.setdefault(f"{name} {column} {lead + 1}", []).append(triple)  # type: ignore[arg-type]
+                    found.setdefault((kind, f"{own}, {lead + 1}"), []).append(triple)  # type: ignore[arg-type]
     best: Leak | None = None
-    for name, triples in found.items():
+    for (kind, name), triples in found.items():
         values, targets, known = (np.concatenate(part) for part in zip(*triples, strict=True))
         if len(values) < _LEAST_ROWS:
             continue
         score, usual = _correlation(values, targets) ** 2, _correlation(known, targets) ** 2
         # a slow series is told by anything that goes along with it
         if score > 0.99 and 1 - score < 0.1 * (1 - usual) and (best is None or score > best.told):
-            best = Leak(name, score, usual)
+            best = Leak(cast(Any, kind), name, score, usual)
     return best
 
 
@@ -223,4 +228,4 @@ def _of_steps(batches: Sequence[Batch]) -> Leak | None:
     seen = total / len(told)
     if right < 0.999 or usual > _TELLING or seen < 5:
         return None
-    return Leak("step", right, usual)
+    return Leak("step", "", right, usual)

@@ -45,6 +45,8 @@ def padding(model: nn.Module, batches: Sequence[Batch], resolution: Resolution) 
     steps = 0
     for batch in batches:
         for part in sequences_of(batch.inputs):
+            if part.batch_size != len(batch.targets):
+                continue  # what rows share, such as the spellings of words
             own = part.lengths
             lengths += [part.num_steps] * part.batch_size if own is None else own.tolist()
             steps += part.batch_size * part.num_steps

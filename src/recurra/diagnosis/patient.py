@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from recurra.core.batch import Batch, BatchStream, Counting
+from recurra.core.batch import Batch, BatchStream, Counting, Resolution
 from recurra.core.errors import ConfigError, DataError
 from recurra.core.seeding import seed_everything
 from recurra.models import MODELS
@@ -71,7 +71,9 @@ class Patient:
 
     def batches(self, split: str, most: int, **options: Any) -> list[Batch]:
         """Up to `most` batches of a split, spread over it; of a stream whose state is carried, the first ones."""
-        stream = self.stream(split, **{"shuffle": False, **options})
+        # windows of a forecast hold what a teacher-forced decoder reads in training only
+        shuffle = self.prepared.task.spec.resolution is Resolution.HORIZON
+        stream = self.stream(split, **{"shuffle": shuffle, **options})
         if stream is None:
             return []
         count, start = stream.batches_per_epoch(), stream.state_dict()

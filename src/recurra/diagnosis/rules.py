@@ -11,6 +11,7 @@ from recurra.diagnosis.dynamics import Dynamics
 from recurra.diagnosis.examination import TELLING, Examination, Inside, missed
 from recurra.diagnosis.findings import Finding
 from recurra.diagnosis.patient import Patient
+from recurra.diagnosis.wording import PLACES
 
 _LEFT = 1e-3
 _GROWN = 1e5
@@ -35,7 +36,9 @@ def findings(patient: Patient, found: Examination) -> list[Finding]:
 
 def _data(patient: Patient, found: Examination) -> Iterator[Finding]:
     if found.leak is not None:
-        figures = {"where": found.leak.where, "told": found.leak.told, "usual": found.leak.usual}
+        leak = found.leak
+        en, zh = (PLACES[leak.kind][lang].format(*leak.name.rsplit(", ", 1)) for lang in ("en", "zh"))
+        figures = {"where": en, "where_zh": zh, "told": leak.told, "usual": leak.usual}
         yield Finding("leak", "fault", figures)
     if found.ahead is not None and found.ahead > 1e-3:
         yield Finding("sees-ahead", "fault", {"change": found.ahead})
@@ -135,6 +138,8 @@ def _states(patient: Patient, inside: Inside, found: Examination) -> Iterator[Fi
         dead = max([units.dead, *stuck])
         if dead > 0.4:
             overrides = {"model.cell.activation": "tanh"} if stuck and _has_cell(patient) else {}
+            if getattr(patient.config.task, "normalisation", None) == "none":
+                overrides = {"task.normalisation": "training"}
             yield Finding("dead-units", "fault", {"layer": layer, "dead": dead, "cell": cell}, overrides)
             break
     vanished = [layer for layer, measured in inside.dynamics.items() if _vanishes(measured)]

@@ -41,8 +41,8 @@ FINDINGS: dict[FindingName, dict[str, Words]] = {
     "leak": {
         "en": Words(
             "An input gives the target away",
-            "{where} alone tells the target: {told:.1%} right or explained, where {usual:.1%} is what the commonest "
-            "answer or the next best input reaches.",
+            "By itself, {where} tells the target: {told:.1%} right or explained, where the commonest answer or the next "
+            "best input reaches {usual:.1%}.",
             "Is it known when the model will be used? If not, take it out of the file (data.text_column or the columns "
             "of data.series choose what is read); if it is, a rule does the work of this network.",
         ),
@@ -387,6 +387,16 @@ WORDS: dict[str, dict[str, str]] = {
         "backward": "（反向）",
         "wrote": "带有全部图表的页面：{}",
     },
+}
+
+PLACES = {
+    "tokens": {"en": "the word {0}", "zh": "词 {0} "},
+    "first": {"en": "the first value of {0}", "zh": "{0} 的第一个值"},
+    "last": {"en": "the last value of {0}", "zh": "{0} 的最后一个值"},
+    "mean": {"en": "the mean of {0}", "zh": "{0} 的平均值"},
+    "past": {"en": "the covariate {0}, {1} steps before the target,", "zh": "目标之前 {1} 步的协变量 {0}"},
+    "known": {"en": "the covariate {0} of the step {1} ahead", "zh": "往后第 {1} 步的协变量 {0}"},
+    "step": {"en": "the input of a step", "zh": "该步的输入"},
 }
 
 GATES_ZH = {

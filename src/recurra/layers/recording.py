@@ -31,6 +31,9 @@ _ACTIVATIONS: dict[Any, str] = {
 }
 
 
+Recur = Callable[[Tensor, State, Noise], tuple[Tensor, State]]
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One step of one cell over the rows of a batch.
@@ -54,7 +57,7 @@ class CellRecord:
         cell: itself.
         layer: from 0.
         reverse: whether it reads each row from its end.
-        noise: as the cell got it.
+        recur: its step, with the weights that it ran with: projected input, state and noise to output and new state.
         steps: one for each step in time, padding included.
         activations: (B, N) each, by name and step: "sigmoid 0" is the first sigmoid that a step calls.
     """
@@ -62,7 +65,7 @@ class CellRecord:
     cell: Cell
     layer: int
     reverse: bool
-    noise: Noise | None = None
+    recur: Recur | None = None
     steps: list[Step] = field(default_factory=list)
     activations: dict[str, list[Tensor]] = field(default_factory=dict)
 
@@ -101,13 +104,42 @@ def recorded(model: nn.Module) -> Iterator[list[StackRecord]]:
     The records grow with each call; gradients pass through them as ever.
     """
     records: list[StackRecord] = []
+    stacks = [(name, module) for name, module in model.named_modules() if isinstance(module, Recurrent)]
     with ExitStack() as undo:
         undo.enter_context(use("reference"))
-        for name, module in model.named_modules():
-            if isinstance(module, Recurrent):
-                running = _Running(name, module, records)
-                undo.callback(running.stop)
+        undo.enter_context(_told_of_steps({type(cell) for _, stack in stacks for cell in stack.cells}))
+        for name, stack in stacks:
+            undo.callback(_Running(name, stack, records).stop)
         yield records
+
+
+_WATCHED = "_watched_by"
+"""Name of the attribute by which a cell, and any twin of it with other weights, finds who watches its steps."""
+
+
+@contextmanager
+def _told_of_steps(kinds: set[type]) -> Iterator[None]:
+    """Inside the block, cells of these classes tell who watches them of each step."""
+    originals = {kind: kind.recurrence for kind in kinds}  # type: ignore[attr-defined]
+    own = {kind for kind in kinds if "recurrence" in vars(kind)}
+    for kind, original in originals.items():
+        kind.recurrence = _telling(original)  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        for kind, original in originals.items():
+            if kind in own:
+                kind.recurrence = original  # type: ignore[attr-defined]
+            else:
+                del kind.recurrence  # type: ignore[attr-defined]
+
+
+def _telling(original: Callable[[Any], Recur]) -> Callable[[Any], Recur]:
+    def recurrence(cell: Cell) -> Recur:
+        recur, watch = original(cell), vars(cell).get(_WATCHED)
+        return recur if watch is None else partial(watch, recur)
+
+    return recurrence
 
 
 class _Running:
@@ -121,15 +153,14 @@ class _Running:
             stack.register_forward_hook(self._end, with_kwargs=True),
         ]
         for index, cell in enumerate(stack.cells):
-            assert isinstance(cell, Cell), "the cells of a stack are cells"
-            cell.recur = partial(self._recur, index, type(cell).recur.__get__(cell))  # type: ignore[method-assign]
+            vars(cell)[_WATCHED] = partial(self._step, index)
 
     def stop(self) -> None:
         """Leave the stack as it was."""
         for hook in self._hooks:
             hook.remove()
         for cell in self._stack.cells:
-            del cell.recur
+            del vars(cell)[_WATCHED]
 
     def _begin(self, *_: Any) -> None:
         directions = self._stack.num_directions
@@ -138,14 +169,12 @@ class _Running:
             for index, cell in enumerate(self._stack.cells)
         ]
 
-    def _recur(
-        self, index: int, recur: Callable[..., tuple[Tensor, State]], projected: Tensor, state: State, noise: Noise
-    ) -> tuple[Tensor, State]:
+    def _step(self, index: int, recur: Recur, projected: Tensor, state: State, noise: Noise) -> tuple[Tensor, State]:
         with _Activations() as seen:
             y, after = recur(projected, state, noise)
         if self._cells:
             record = self._cells[index]
-            record.noise = noise
+            record.recur = recur
             record.steps.append(Step(projected, state, after))
             for name, values in seen.found.items():
                 record.activations.setdefault(name, []).append(values)

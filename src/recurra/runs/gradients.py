@@ -40,15 +40,11 @@ def curves(loss: Tensor, stacks: Sequence[StackRecord], *, every_step: bool) -> 
     for stack in stacks:
         if stack.inputs.num_steps < 2 or not stack.outputs.requires_grad:
             continue
-        (entering,) = torch.autograd.grad(loss, stack.outputs, retain_graph=True, allow_unused=True)
-        if entering is None:
-            continue
         for cell in stack.cells:
             name = layer_name(stack, cell, named=not single)
-            if name not in found:
-                seed = _at_last_step(entering, stack, cell) if every_step else entering
-                found[name] = _curve(stack, cell, seed)
-    return {name: curve for name, curve in found.items() if curve}
+            if name not in found and (curve := _curve(loss, stack, cell, every_step)):
+                found[name] = curve
+    return found
 
 
 def layer_name(stack: StackRecord, cell: CellRecord, *, named: bool) -> str:
@@ -57,25 +53,37 @@ def layer_name(stack: StackRecord, cell: CellRecord, *, named: bool) -> str:
     return f"{stack.name + ' ' if named else ''}layer {cell.layer + 1}{direction}"
 
 
-def _at_last_step(entering: Tensor, stack: StackRecord, cell: CellRecord) -> Tensor:
-    """The gradient (B, T, O) of the outputs, kept at the step at which the cell ends each row."""
-    lengths = stack.lengths
-    last = torch.zeros_like(lengths) if cell.reverse else (lengths - 1).clamp(min=0)
-    rows = torch.arange(len(last), device=last.device)
-    kept = torch.zeros_like(entering)
-    kept[rows, last] = entering[rows, last]
-    return kept
-
-
-def _curve(stack: StackRecord, cell: CellRecord, seed: Tensor) -> list[float]:
+def _curve(loss: Tensor, stack: StackRecord, cell: CellRecord, every_step: bool) -> list[float]:
     per_step = [list(leaves(step.after)) for step in cell.steps]
     flat = [leaf for parts in per_step for leaf in parts]
     if not flat or not all(leaf.requires_grad for leaf in flat):
         return []
-    gradients = torch.autograd.grad(stack.outputs, flat, seed, retain_graph=True, allow_unused=True)
+    if every_step:
+        (entering,) = torch.autograd.grad(loss, stack.outputs, retain_graph=True, allow_unused=True)
+        if entering is None:
+            return []
+        seed = _at_last_step(entering, stack, cell)
+        gradients = torch.autograd.grad(stack.outputs, flat, seed, retain_graph=True, allow_unused=True)
+    else:
+        gradients = torch.autograd.grad(loss, flat, retain_graph=True, allow_unused=True)
     width = len(per_step[0])
-    norms = torch.stack([_norm(gradients[at : at + width], seed) for at in range(0, len(flat), width)], 1)
+    norms = torch.stack([_norm(gradients[at : at + width], flat[0]) for at in range(0, len(flat), width)], 1)
     return _by_distance(norms, stack, cell)
+
+
+def _at_last_step(entering: Tensor, stack: StackRecord, cell: CellRecord) -> Tensor:
+    """The gradient (B, T, O) of the outputs, kept at the last step, in the order of the cell, that has a loss."""
+    lengths = stack.lengths
+    told = entering.detach().abs().amax(-1) > 0
+    places = torch.arange(entering.shape[1], device=entering.device).expand_as(told)
+    if cell.reverse:
+        last = torch.where(told, places, entering.shape[1]).amin(1).clamp(max=entering.shape[1] - 1)
+    else:
+        last = torch.minimum(torch.where(told, places, 0).amax(1), (lengths - 1).clamp(min=0))
+    rows = torch.arange(len(last), device=last.device)
+    kept = torch.zeros_like(entering)
+    kept[rows, last] = entering[rows, last]
+    return kept
 
 
 def _norm(parts: Sequence[Tensor | None], like: Tensor) -> Tensor:
