@@ -15,7 +15,7 @@ from recurra.ensembles.stacking import learn_shares
 from recurra.models import Ensemble, EnsembleConfig
 from recurra.runs import Run, RunConfig, SavedModel
 from recurra.runs.conclude import conclude
-from recurra.runs.folder import open_folder
+from recurra.runs.folder import discard_unbegun, open_folder
 from recurra.runs.stage import for_evaluation
 from recurra.tasks import TASKS, FileTask, Preparation, Prepared
 from recurra.training import Progress
@@ -55,6 +55,14 @@ def make_ensemble(making: Making) -> SavedModel:
     members = read_members(making.members)
     config = _config(members, making.data)
     open_folder(making.out, config, resume=False)
+    try:
+        return _make(making, members, config)
+    except Exception:
+        discard_unbegun(making.out)
+        raise
+
+
+def _make(making: Making, members: list[Member], config: RunConfig) -> SavedModel:
     prepared, notes = _prepare(members, config, making)
     for note in (*prepared.notes, *notes):
         making.say(note)
