@@ -33,6 +33,8 @@ COMMANDS = (
     "lesson",
     "train",
     "finetune",
+    "find-rate",
+    "merge",
     "ensemble",
     "distill",
     "compare",
@@ -80,7 +82,7 @@ def check_command(line: str) -> None:
     words = dotted_as_overrides(shlex.split(line))
     command, bound, _ = app.parse_args(words, exit_on_error=False, print_error=False)
     given = bound.arguments
-    if command.__name__ in ("train", "tune"):
+    if command.__name__ in ("train", "tune") or (command.__name__ == "find_rate" and given["recipe"] in RECIPES):
         check_run(given.get("recipe"), given.get("overrides", ()))
     elif command.__name__ == "finetune":
         task, base = given.get("task"), given.get("recipe")

@@ -3,6 +3,7 @@
 from recurra.cli import comparing as comparing
 from recurra.cli import diagnosing as diagnosing
 from recurra.cli import ensembling as ensembling
+from recurra.cli import finding_rate as finding_rate
 from recurra.cli import learning as learning
 from recurra.cli import merging as merging
 from recurra.cli import tuning as tuning

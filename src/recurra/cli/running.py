@@ -51,11 +51,20 @@ def named_config(name: str, overrides: Mapping[str, Any]) -> RunConfig:
 
 def run_finetune(start: str, task: str | None, base: str | None, overrides: Sequence[str], flags: RunFlags) -> None:
     """Build the fine-tuning config from the pretrained model's, and train."""
-    given = collect(overrides, flags)
+    config = finetuning_config(start, task, base, collect(overrides, flags))
+    run_config(config, folder_of(flags, f"finetune-{Path(start).name}"), flags)
+
+
+def finetuning_config(start: str, task: str | None, base: str | None, given: Mapping[str, Any]) -> RunConfig:
+    """The config that fine-tunes a saved model; arguments as for `finetune`.
+
+    Raises:
+        ConfigError: no such task or option.
+        ModelFileError: a folder holds no saved model.
+    """
     backward = given.get("finetune.backward")
     second = None if backward is None else load(str(backward)).config
-    config = finetune_recipe(start, load(start).config, task, given, backward=second, base=base)
-    run_config(config, folder_of(flags, f"finetune-{Path(start).name}"), flags)
+    return finetune_recipe(start, load(start).config, task, given, backward=second, base=base)
 
 
 def collect(overrides: Sequence[str], flags: RunFlags) -> dict[str, Any]:

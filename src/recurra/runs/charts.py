@@ -42,7 +42,15 @@ class Series:
     style: Literal["line", "faint", "dots"] = "line"
 
 
-def line_chart(series: Sequence[Series], x_label: str, name: str, log: bool = False, mark: float | None = None) -> str:
+def line_chart(
+    series: Sequence[Series],
+    x_label: str,
+    name: str,
+    log: bool = False,
+    mark: float | None = None,
+    *,
+    log_x: bool = False,
+) -> str:
     """Lines over one pair of axes, as an <svg>; "" when no series has a point that can be drawn.
 
     Args:
@@ -50,13 +58,16 @@ def line_chart(series: Sequence[Series], x_label: str, name: str, log: bool = Fa
         name: what the y axis shows, for a screen reader; the page prints it as the heading.
         log: logarithmic y axis; values that are not positive are left out.
         mark: x of a dashed vertical line.
+        log_x: logarithmic x axis; all x are positive.
     """
     shown = [replace(line, points=drawable(line.points, log)) for line in series]
     points = [point for line in shown for point in line.points]
     if not points:
         return ""
     heights = [y for _, y in points]
-    x_axis = Axis(*linear_span([x for x, _ in points], 0.0), LEFT, WIDTH - RIGHT)
+    places = [x for x, _ in points]
+    span = log_span(places) if log_x else linear_span(places, 0.0)
+    x_axis = Axis(*span, LEFT, WIDTH - RIGHT, log_x)
     y_axis = Axis(*(log_span(heights) if log else linear_span(heights, 0.06)), HEIGHT - BOTTOM, TOP, log)
     parts = [_frame(x_axis, y_axis, x_label)]
     if mark is not None and x_axis.low <= mark <= x_axis.high:
@@ -115,7 +126,7 @@ def _frame(x_axis: Axis, y_axis: Axis, x_label: str) -> str:
         parts.append(f'<line class="grid" x1="{LEFT}" y1="{at}" x2="{right}" y2="{at}"/>')
         parts.append(f'<text class="tick" x="{LEFT - 7}" y="{at + 4:g}" text-anchor="end">{text}</text>')
     for value in x_axis.ticks():
-        if value.is_integer():
+        if value.is_integer() or x_axis.log:
             at, text = x_axis.place(value), escape(format_tick(value))
             parts.append(f'<line class="base" x1="{at}" y1="{floor}" x2="{at}" y2="{floor + 4}"/>')
             parts.append(f'<text class="tick" x="{at}" y="{floor + 16}" text-anchor="middle">{text}</text>')

@@ -12,6 +12,7 @@ import numpy as np
 
 from recurra.core.errors import ConfigError
 from recurra.core.files import write_bytes
+from recurra.runs.rates import RateCurve
 from recurra.tasks import Alignment, ForecastPicture, Picture, ScorePicture
 
 _ENDINGS = (".png", ".svg", ".pdf")
@@ -53,6 +54,24 @@ def draw(picture: Picture, path: Path) -> None:
         figure = _forecast(picture, figure_class, named)
     else:
         figure = _scores(picture, figure_class, named)
+    write_bytes(path, _render(figure, path.suffix.lower().removeprefix(".")))
+
+
+def draw_rates(curve: RateCurve, path: Path) -> None:
+    """Write the loss over the learning rate.
+
+    Raises:
+        OutputError: the file can't be written.
+    """
+    figure_class, _ = _pyplot()
+    figure = figure_class(figsize=(7, 4), layout="constrained")
+    axes = figure.add_subplot()
+    axes.semilogx(curve.rates, curve.losses, color=_BLUE, alpha=0.25, linewidth=1, label="of one batch")
+    axes.semilogx(curve.rates, curve.smoothed, color=_BLUE, linewidth=1.8, label="smoothed")
+    axes.axvline(curve.suggested, color=_RED, linestyle="--", linewidth=1, label=f"suggested: {curve.suggested:g}")
+    axes.set_xlabel("learning rate")
+    axes.set_ylabel("loss")
+    _finish(axes, "", {})
     write_bytes(path, _render(figure, path.suffix.lower().removeprefix(".")))
 
 

@@ -139,6 +139,17 @@ class PlateauConfig(BaseScheduleConfig):
         return 1.0
 
 
+class RisingConfig(BaseScheduleConfig):
+    """The rate rises exponentially to its value, so that the loss shows what each rate is good for (Smith 2017)."""
+
+    kind: Literal["rising"] = "rising"
+    first: float = Field(1e-5, gt=0, lt=1, description="part of the rate at the first update")
+
+    def factor(self, update: int, total: int, epoch: float) -> float:
+        """`first` at the first update, 1 at the last."""
+        return float(self.first ** (1 - update / max(1, total - 1)))
+
+
 SCHEDULES: dict[str, type[BaseScheduleConfig]] = {
     "constant": ConstantConfig,
     "step": StepConfig,
@@ -149,6 +160,7 @@ SCHEDULES: dict[str, type[BaseScheduleConfig]] = {
     "one-cycle": OneCycleConfig,
     "slanted-triangular": SlantedTriangularConfig,
     "plateau": PlateauConfig,
+    "rising": RisingConfig,
 }
 ScheduleConfig = by_kind(SCHEDULES.values())
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from recurra.core.config import Config
 
 Format = Literal["auto", "text", "csv", "tsv", "jsonl", "conll", "conllu", "babi", "squad", "ts", "ucr"]
-Header = Literal["auto", "yes", "no"]
+# YAML takes a bare yes or no for a truth value
+Header = Annotated[
+    Literal["auto", "yes", "no"], BeforeValidator(lambda given: {True: "yes", False: "no"}.get(given, given))
+]
 Documents = Literal["file", "line", "paragraph", "whole"]
 
 
