@@ -21,7 +21,7 @@ def windows(values: np.ndarray, timesteps: int = 22) -> tuple[np.ndarray, np.nda
 
 
 def build(epochs: int = 30) -> SeriesClassifier:
-    """LSTM(50), Dropout(0.2), Dense(1, sigmoid), cross-entropy, Adam, batches of 32."""
+    """LSTM(50), Dropout(0.2), Dense(1, sigmoid), cross-entropy, Adam, batches of 32; the rate rises and falls."""
     options = {
         "task.normalisation": "none",
         "task.augmentation.probability": 0,
@@ -31,8 +31,7 @@ def build(epochs: int = 30) -> SeriesClassifier:
         "model.dropout.output": 0,
         "model.head_dropout": 0.2,
         "optimizer": "adam",
-        "optimizer.learning_rate": 0.003,
-        "schedule": "constant",
+        "optimizer.learning_rate": 0.01,
         "training.batch_size": 32,
     }
     return SeriesClassifier("series-classifier", epochs=epochs, options=options)
