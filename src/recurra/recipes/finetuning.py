@@ -100,6 +100,8 @@ def with_language_models(
 def finetune_further(start: FinetuneConfig, pretrained: RunConfig) -> RunConfig:
     """The same model for the same task, trained further on other data with discriminative rates.
 
+    How files are read stays; which they are does not: weights chosen by the old validation data would be the old ones.
+
     Args:
         start: where the saved model is.
         pretrained: its config.
@@ -110,6 +112,7 @@ def finetune_further(start: FinetuneConfig, pretrained: RunConfig) -> RunConfig:
             "optimizer": pretrained.optimizer.model_copy(update={"learning_rate": rate, "discriminative": 2.6}),
             "schedule": SlantedTriangularConfig() if pretrained.training.epochs > 1 else ConstantConfig(),
             "training": pretrained.training.model_copy(update={"epochs": 3, "max_updates": None}),
+            "data": pretrained.data.model_copy(update={"train": None, "valid": None, "test": None}),
             "finetune": start,
             "tune": None,
             "distill": None,

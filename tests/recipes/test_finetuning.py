@@ -1,0 +1,27 @@
+"""Configs of fine-tuning: what is taken over from the pretrained run, and what is not."""
+
+from __future__ import annotations
+
+import pytest
+
+from recurra.recipes import RECIPES, finetune_recipe
+from recurra.runs import override
+
+DATA = {
+    "data.train": "old.csv",
+    "data.valid": "old-dev.csv",
+    "data.test": "old-test.csv",
+    "data.text_column": "review",
+}
+
+
+@pytest.mark.parametrize("name", ["word-lm", "text-classifier", "tagger", "question-answering", "crnn"])
+def test_further_training_reads_files_in_the_same_way_but_not_the_same_files(name: str) -> None:
+    pretrained = override(RECIPES[name](), DATA)
+    given = {"data.train": "new.csv"}
+    config = finetune_recipe("runs/old", pretrained, pretrained.task.kind, given)
+    assert (config.data.train, config.data.valid, config.data.test) == ("new.csv", None, None)
+    assert config.data.text_column == "review" and config.task == pretrained.task
+    assert config.optimizer.learning_rate == pretrained.optimizer.learning_rate / 4
+    named = finetune_recipe("runs/old", pretrained, pretrained.task.kind, {**given, "data.valid": "new-dev.csv"})
+    assert named.data.valid == "new-dev.csv"
