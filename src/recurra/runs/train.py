@@ -9,10 +9,10 @@ from typing import Any, NamedTuple, TypeVar
 from torch import nn
 
 from recurra.core.batch import Batch, Choosing, Counting
-from recurra.core.errors import RecurraError
+from recurra.core.errors import ConfigError, RecurraError
 from recurra.core.seeding import seed_everything
 from recurra.finetuning import Tuned, of_model
-from recurra.models import MODELS
+from recurra.models import MODELS, EnsembleConfig
 from recurra.runs.alike import require_same_words
 from recurra.runs.conclude import conclude
 from recurra.runs.config import RunConfig
@@ -76,6 +76,10 @@ def prepare(run: Run) -> Prepared:
 
 def _in_world(run: Run, action: Callable[[Run, World, Start | None], R]) -> R:
     """Act among the processes of the run, in its folder; the folder is free again if nothing begins."""
+    if isinstance(run.config.model, EnsembleConfig):
+        raise ConfigError(
+            "an ensemble is not trained: train its members, or a new model on what it says (recurra distill)."
+        )
     world = start_world(run.config.training.device)
     try:
         start = load_start(run.config)
