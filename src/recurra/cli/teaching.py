@@ -52,7 +52,7 @@ def run_one(name: str, language: str, answers: str | None, out: str | None) -> N
             return
         if cell.kind == "exercise" and not own:
             console.print(Text(_EXERCISE[language].format(cell.number), style="bold"))
-        console.print(Syntax(cell.text, "python", background_color="default"))
+        console.print(Syntax(cell.text, "python", background_color="default", word_wrap=True))
         if printed:
             console.print(Text(printed.rstrip("\n")))
         for picture in pictures:
