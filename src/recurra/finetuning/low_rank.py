@@ -46,8 +46,11 @@ class LowRank(nn.Module):
         self.magnitude = nn.Parameter(matrix.norm(dim=1)) if isinstance(config, DoRAConfig) else None
 
     def forward(self) -> Tensor:
-        """The weight, in its own shape; in training mode with dropout of the change."""
-        up, down = full(self.up), full(self.down)
+        """The weight, in its own shape and precision; in training mode with dropout of the change."""
+        with torch.autocast(self.start.device.type, enabled=False):
+            return self._weight(full(self.up), full(self.down))
+
+    def _weight(self, up: Tensor, down: Tensor) -> Tensor:
         if self.training and self.dropout:
             down = down * F.dropout(down.new_ones(down.shape[-1]), self.dropout)
         blocks = self.start.reshape(*up.shape[:2], -1)

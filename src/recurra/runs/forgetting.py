@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -76,7 +77,7 @@ def find_source(config: RunConfig, start: Start) -> Source | None:
 def measure(saved: SavedModel, source: Source) -> tuple[str, float]:
     """The tag of the task's figure, and its value on the source; of a language model its perplexity."""
     tag = "perplexity" if isinstance(saved.task, LanguageModelling) else saved.task.monitor[0]
-    return tag, saved.evaluate_split(source.measured).metrics[tag]
+    return tag, saved.evaluate_split(source.measured).metrics.get(tag, math.nan)
 
 
 @torch.no_grad()

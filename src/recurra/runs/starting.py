@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-from recurra.core.errors import ConfigError
+from recurra.core.errors import ConfigError, DataError
 from recurra.core.seeding import seed_everything
 from recurra.data import Splits, TokenCorpus
 from recurra.finetuning import Grown, Transfer, Tuned, adapter_tensors, encoders, transfer, tune
@@ -56,7 +57,7 @@ def begin(run: Run, world: World, start: Start, model: nn.Module, prepared: Prep
     place = "" if same else encoders(model).get("forward", "")
     grown = _grown(config, start.first, prepared)
     taken = _take_over(run, world, start, model, prepared)
-    source = find_source(config, start) if world.is_main or config.finetune.replay else None
+    source = _source(run, start) if world.is_main or config.finetune.replay else None
     replay = None
     if config.finetune.replay:
         assert source is not None, "otherwise it is refused"
@@ -79,6 +80,19 @@ def begin(run: Run, world: World, start: Start, model: nn.Module, prepared: Prep
     return Begun(run, start, tuned, place, grown, facts, source)
 
 
+def _source(run: Run, start: Start) -> Source | None:
+    """The source of the saved model; files that nobody has asked for may be gone or unreadable."""
+    finetune = run.config.finetune
+    assert finetune is not None
+    try:
+        return find_source(run.config, start)
+    except DataError as error:
+        if finetune.source is not None or finetune.replay:
+            raise
+        run.say(f"forgetting is not measured: {error}")
+        return None
+
+
 def remember(begun: Begun, saved: SavedModel) -> list[str]:
     """Measure what was forgotten, for the facts; sentences on it.
 
@@ -91,6 +105,8 @@ def remember(begun: Begun, saved: SavedModel) -> list[str]:
     first = begun.start.first
     tag, before = measure(first, begun.source)
     after = measure(brought_back(first, saved.model, begun.place, begun.grown), begun.source)[1]
+    if not (math.isfinite(before) and math.isfinite(after)):
+        return []
     begun.facts["forgetting"] = {"source": begun.source.name, "metric": tag, "before": before, "after": after}
     sentence = f"On its source {begun.source.name}: {tag} {before:.4g} before the fine-tuning, {after:.4g} after."
     begun.run.say(sentence)
