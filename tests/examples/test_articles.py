@@ -36,8 +36,9 @@ def keras() -> Any:
     return pytest.importorskip("keras")
 
 
-def copied(model: nn.Module, output: nn.Linear, difference: bool = False) -> list[NDArray[np.float32]]:
+def copied(model: nn.Module, difference: bool = False) -> list[NDArray[np.float32]]:
     """The weights for `set_weights`: cells, then Dense; of two logits their difference, which one sigmoid unit has."""
+    (output,) = [module for module in model.modules() if isinstance(module, nn.Linear)]
     arrays = [array for cell in model.modules() if isinstance(cell, Cell) for array in to_keras(cell)]
     weight, bias = output.weight.detach().numpy().T, output.bias.detach().numpy()
     if difference:
@@ -51,7 +52,7 @@ def test_000_stacked_stateful_regression(keras: Any) -> None:
     model = article.RNNModel(hidden_size=8, num_layers=2)
     stateful = [keras.layers.LSTM(8, return_sequences=True, stateful=True) for _ in range(2)]
     program = keras.Sequential([keras.Input(batch_shape=(1, 10, 1)), *stateful, keras.layers.Dense(1)])
-    program.set_weights(copied(model, model.dense))
+    program.set_weights(copied(model))
     layers = [keras.layers.LSTM(8, return_sequences=True, return_state=True) for _ in range(2)]
     dense, states = keras.layers.Dense(1), [[torch.zeros(1, 8)] * 2] * 2
     for layer, size in zip((*layers, dense), (1, 8, 8), strict=True):
@@ -62,7 +63,7 @@ def test_000_stacked_stateful_regression(keras: Any) -> None:
         output, state = model(piece[:, :-1], state)
         np.testing.assert_allclose(output.detach(), program(piece[:, :-1]).detach(), atol=1e-6)
 
-        weights = copied(model, model.dense)
+        weights = copied(model)
         for layer, own in zip((*layers, dense), (weights[:3], weights[3:6], weights[6:]), strict=True):
             layer.set_weights(own)
         hidden, carried = piece[:, :-1], []
@@ -106,7 +107,7 @@ def test_001_softmax_classifier(keras: Any) -> None:
         ]
     )
     program.build((None, None))
-    program.set_weights([table.detach().numpy(), *copied(network, network.output)])
+    program.set_weights([table.detach().numpy(), *copied(network)])
     probabilities = fitted.predict_proba(texts[:8])
     for text, found in zip(texts[:8], probabilities, strict=True):
         (coded,) = fitted.task.encode([text])
@@ -127,7 +128,7 @@ def test_002_lstm_with_dropout_and_a_sigmoid(keras: Any) -> None:
     )
     network = fitted.model_.model
     assert network.head.dropout.p == 0.2
-    program.set_weights(copied(network, network.head.output, difference=True))
+    program.set_weights(copied(network, difference=True))
     wanted = program(torch.tensor(x[:, :, None].copy(), dtype=torch.float32))
     np.testing.assert_allclose(fitted.predict_proba(x)[:, 1:], wanted.detach(), atol=1e-6)
 
@@ -145,7 +146,7 @@ def test_003_two_simple_layers_on_a_series(keras: Any) -> None:
         ]
     )
     network, task = fitted.model_.model, fitted.model_.task
-    program.set_weights(copied(network, network.head.output))
+    program.set_weights(copied(network))
     coding, targets = task.fitted.coding, task.targets
     scaled = torch.tensor((x[:, :, None] - coding.mean) / coding.scale, dtype=torch.float32)
     wanted = targets.mean + targets.scale * program(scaled).detach().numpy()
@@ -165,7 +166,7 @@ def test_004_binary_classifier(keras: Any) -> None:
         ]
     )
     network = fitted.model_.model
-    program.set_weights(copied(network, network.head.output, difference=True))
+    program.set_weights(copied(network, difference=True))
     wanted = program(torch.tensor(x[:, :, None], dtype=torch.float32))
     np.testing.assert_allclose(fitted.predict_proba(x)[:, 1:], wanted.detach(), atol=1e-6)
 
