@@ -66,4 +66,5 @@ def _readable(formula: re.Match[str]) -> str:
     block, inline = formula.groups()
     text = re.sub(r"\\([a-zA-Z]+)", lambda found: _SIGNS.get(found[1], found[0]), block or inline)
     text = re.sub(r"\\[,;!]|\\(?=(?:cos|sin|tanh|log|exp|max|min)(?![a-z]))", "", text)
+    text = re.sub(r"\\(?:mathrm|text)\{(.*?)\}", r"\1", text)
     return f"```text\n{text.strip()}\n```" if block else f"`{text}`"
