@@ -25,3 +25,17 @@ def test_further_training_reads_files_in_the_same_way_but_not_the_same_files(nam
     assert config.optimizer.learning_rate == pretrained.optimizer.learning_rate / 4
     named = finetune_recipe("runs/old", pretrained, pretrained.task.kind, {**given, "data.valid": "new-dev.csv"})
     assert named.data.valid == "new-dev.csv"
+
+
+def test_who_names_the_epochs_gets_no_more() -> None:
+    pretrained = RECIPES["word-lm"]()
+    assert finetune_recipe("runs/lm", pretrained, None, {}).training.min_updates > 0
+    training = finetune_recipe("runs/lm", pretrained, None, {"training.epochs": 2}).training
+    assert (training.epochs, training.min_updates) == (2, 0)
+
+
+@pytest.mark.parametrize(("name", "dropped", "grams"), [("word-lm", 0.2, 2), ("char-lm", 0.0, 4)])
+def test_a_classifier_drops_words_but_no_characters(name: str, dropped: float, grams: int) -> None:
+    config = finetune_recipe("runs/lm", RECIPES[name](), None, {})
+    assert config.task.augmentation.word_dropout == dropped
+    assert config.model.naive_bayes == grams

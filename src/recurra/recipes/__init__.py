@@ -106,6 +106,8 @@ def finetune_recipe(
     config = _finetuned(start, pretrained, task, overrides, backward, base)
     if overrides.get("finetune.method.kind", overrides.get("finetune.method")) == "adapters":
         config = config.model_copy(update={"model": with_adapters(config.model)})
+    if "training.epochs" in overrides:  # whoever says how many gets as many
+        config = config.model_copy(update={"training": config.training.model_copy(update={"min_updates": 0})})
     return override(config, overrides)
 
 

@@ -111,7 +111,7 @@ def finetune_further(start: FinetuneConfig, pretrained: RunConfig) -> RunConfig:
         update={
             "optimizer": pretrained.optimizer.model_copy(update={"learning_rate": rate, "discriminative": 2.6}),
             "schedule": SlantedTriangularConfig() if pretrained.training.epochs > 1 else ConstantConfig(),
-            "training": pretrained.training.model_copy(update={"epochs": 3, "max_updates": None}),
+            "training": pretrained.training.model_copy(update={"epochs": 3, "min_updates": 0, "max_updates": None}),
             "data": pretrained.data.model_copy(update={"train": None, "valid": None, "test": None}),
             "finetune": start,
             "tune": None,
