@@ -273,6 +273,15 @@ def test_wrong_options_are_named(
     assert refused.code == 2 and message in refused.err, refused.err
 
 
+def test_low_rank_in_half_precision(call: Call, texts: Path, words: Path, tmp_path: Path) -> None:
+    given = ("finetune", words, "--data.train", texts / "reviews.csv", "--out", tmp_path / "run", *QUICK)
+    done = call(*given, "finetune.method=dora", "training.precision=bfloat16")
+    assert done.code == 0 and "training in float32" not in done.err, done.err
+    assert all(
+        tensor.dtype == torch.float32 for tensor in state(tmp_path / "run").values() if tensor.is_floating_point()
+    )
+
+
 def test_a_plain_model_is_what_is_left(runs: dict[str, Path]) -> None:
     model: nn.Module = recurra.load(runs["lora"]).model
     assert all(weight.requires_grad for weight in model.parameters())

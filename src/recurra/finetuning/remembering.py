@@ -66,14 +66,21 @@ class Replay(nn.Module):
 
     def forward(self) -> Tensor | None:
         """The mean loss of the next batch, or None where it is not yet time for one."""
-        self.calls += 1
-        due = math.floor(int(self.calls) * self.share + 1e-9)
-        if due == math.floor((int(self.calls) - 1) * self.share + 1e-9):
+        if not self.due():
             return None
-        batch = None
-        while self._drawn < due or batch is None:
+        wanted, batch = self._wanted(int(self.calls)), None
+        while self._drawn < wanted or batch is None:  # several after a resumption
             batch = self._stream.next_batch()
             self._drawn += batch is not None
         batch = batch.to(self.calls.device)
         output: ModelOutput = self.model(batch.inputs)
         return self._task.loss(output.prediction, batch).mean()
+
+    def due(self) -> bool:
+        """Count a call; whether it is time for a batch."""
+        self.calls += 1
+        return self._wanted(int(self.calls)) > self._wanted(int(self.calls) - 1)
+
+    def _wanted(self, calls: int) -> int:
+        """How many batches so many calls take; the tiny sum makes up for what a share loses as a binary number."""
+        return math.floor(calls * self.share + 1e-9)
