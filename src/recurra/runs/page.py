@@ -58,7 +58,7 @@ th,td{padding:7px 12px;text-align:right;border-bottom:1px solid var(--line);whit
 th{font-weight:600;color:var(--muted);font-size:13px;white-space:normal;vertical-align:bottom}
 th:first-child,td:first-child{text-align:left;white-space:normal;overflow-wrap:break-word;padding-left:2px;min-width:6em}
 .pairs :is(th,td):nth-child(2){text-align:left}
-.texts{table-layout:fixed}.worst th:first-child{width:5em}.worst th:nth-child(2){width:56%}
+.texts{table-layout:fixed}.worst th:first-child{width:6em}.worst th:nth-child(2){width:56%}
 .texts :is(th,td){text-align:left;white-space:normal;overflow-wrap:anywhere;vertical-align:top}
 tbody tr:last-child>*{border-bottom:0}
 tr.own>*{font-weight:650;color:var(--ink)}
@@ -69,7 +69,7 @@ pre{margin:0;white-space:pre-wrap;overflow-wrap:anywhere;font:13.5px/1.6 ui-mono
 "DejaVu Sans Mono","Noto Sans Mono CJK SC",monospace}
 summary{cursor:pointer;font-weight:600}
 details pre{margin-top:12px;border-top:1px solid var(--line);padding-top:12px}
-.notes{margin-top:24px;border-left:4px solid var(--s2);padding:10px 16px}.notes p{margin:4px 0}
+.notes{margin-top:24px;border-left:4px solid var(--s2);padding:10px 16px}.notes p{margin:4px 0}.notes+section{margin-top:14px}
 @media print{body{background:#fff}.card{break-inside:avoid}}
 """
 

@@ -254,7 +254,7 @@ def _worst(report: Report) -> str:
     rows = []
     for loss, shown in report.worst:
         parts = (_clip(part, MAX_EXAMPLE_CHARACTERS) for part in shown[: 3 if wanted else 2])
-        rows.append((f"{loss:.3g}", *parts))
+        rows.append((format_number(loss), *parts))
     head = (words["item_loss"], words["asked"], words["answered"], *([words["wanted"]] if wanted else []))
     content = card(table(head, rows, "texts worst") + muted(words["worst_note"])) if rows else ""
     return section(words["worst"], content)

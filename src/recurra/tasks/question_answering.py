@@ -41,6 +41,7 @@ from recurra.tasks.judging import Judged, mean_figure, mean_terms
 from recurra.tasks.pictures import Alignment
 
 Item = tuple[str, str]
+_SHOWN_PASSAGE = 200
 
 
 class QuestionAnsweringConfig(Config):
@@ -265,9 +266,10 @@ class QuestionAnswering(PlainItems):
         scores = np.array([answer_f1(p.text, wanted, self.config.level) for p, wanted in rows])
 
         def shown(place: int) -> tuple[str, str, str]:
-            answer, example = predictions[place], split[place].source
+            answer, passage = predictions[place], split[place].source.passage
+            told = passage if len(passage) <= _SHOWN_PASSAGE else f"{passage[:_SHOWN_PASSAGE]}…"
             given = f"{answer.text or '(none)'} ({answer.probability:.2f})"
-            return f"{answer.question} | {example.passage}", given, " | ".join(references[place]) or "(none)"
+            return f"{answer.question} | {told}", given, " | ".join(references[place]) or "(none)"
 
         return Judged(
             predictions=predictions,
