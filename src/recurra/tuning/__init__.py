@@ -2,7 +2,7 @@
 
 from recurra.tuning.defaults import default_space
 from recurra.tuning.options import Search
-from recurra.tuning.results import Outcome
+from recurra.tuning.outcome import Outcome
 from recurra.tuning.search import tune
 from recurra.tuning.space import Space
 

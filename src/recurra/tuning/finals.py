@@ -70,7 +70,8 @@ def summarise(trials: Sequence[FrozenTrial]) -> dict[str, Any]:
         runs = {trial.params[_SEED]: trial for trial in trials if trial.params[_OPTIONS] == name}
         kept = [runs[seed].user_attrs[_METRICS] for seed in sorted(runs)]
         split = "test" if "test" in kept[0] else "valid"
-        tags = [tag for tag in kept[0][split] if "/" not in tag and all(tag in metrics[split] for metrics in kept)]
+        common = set.intersection(*(set(metrics[split]) for metrics in kept))
+        tags = [tag for tag in kept[0][split] if tag in common and "/" not in tag and tag != "tokens"]
         found[name] = {
             "split": split,
             "seeds": sorted(runs),

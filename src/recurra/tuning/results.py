@@ -4,95 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
-from collections import Counter
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from recurra.core.config import to_yaml
 from recurra.core.files import write_json, write_text
-from recurra.runs import RunConfig
 from recurra.runs.axes import format_number
-from recurra.tuning.finals import AS_IT_STANDS, summarise
-from recurra.tuning.options import Search
-from recurra.tuning.space import Space
-from recurra.tuning.storage import public
-
-if TYPE_CHECKING:
-    import optuna
-    from optuna.trial import FrozenTrial
+from recurra.tuning.finals import AS_IT_STANDS
+from recurra.tuning.outcome import Outcome, spread
+from recurra.tuning.report import render
+from recurra.tuning.scales import written
 
 _SHOWN = 10
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """What came out of a search.
-
-    Attributes:
-        search: as it was asked for.
-        space: what was searched.
-        tag: of the metric that the trials were judged by.
-        study: with all trials.
-        best: the best trial.
-        finals: the final runs that came to their end.
-    """
-
-    search: Search
-    space: Space
-    tag: str
-    study: optuna.Study
-    best: FrozenTrial
-    finals: list[FrozenTrial]
-
-    @property
-    def best_config(self) -> RunConfig:
-        """The run with the options of the best trial."""
-        return self.space.settle(self.space.values(self.best.params))
-
-    @property
-    def trials(self) -> list[FrozenTrial]:
-        """All trials; of one that was begun again, the last try."""
-        kept = {trial.system_attrs.get("failed_trial", trial.number): trial for trial in self.study.get_trials(False)}
-        return [kept[number] for number in sorted(kept)]
-
-    @property
-    def as_it_stands(self) -> FrozenTrial | None:
-        """The trial of the run as it stands, if it came to its end."""
-        own = self.space.current()
-        same = (trial for trial in self.trials if trial.value is not None and trial.params.items() <= own.items())
-        return next(same, None)
-
-    def importance(self) -> dict[str, float]:
-        """How much of the spread of the trials each option explains, 0 to 1 (PED-ANOVA); nothing of too few trials."""
-        from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
-
-        if len({trial.value for trial in self.trials if trial.state.name == "COMPLETE"}) < 4:
-            return {}
-        found = get_param_importances(self.study, evaluator=PedAnovaImportanceEvaluator())
-        return {name: round(float(share), 4) for name, share in found.items()}
-
-    def summary(self) -> dict[str, Any]:
-        """Everything as JSON values."""
-        states = Counter(trial.state.name.lower() for trial in self.trials)
-        stood = self.as_it_stands
-        return {
-            "study": self.search.name,
-            "storage": public(self.search.storage),
-            "task": self.search.config.task.kind,
-            "method": self.search.method,
-            "monitor": self.tag,
-            "better": "less" if self.study.direction.name == "MINIMIZE" else "more",
-            "trials": dict(states),
-            "trial_core_seconds": round(sum(trial.user_attrs.get("core_seconds", 0.0) for trial in self.trials), 1),
-            "as_it_stands": None if stood is None else stood.value,
-            "best": {
-                "trial": self.best.number,
-                "value": self.best.value,
-                "options": self.space.values(self.best.params),
-            },
-            "importance": self.importance(),
-            "final": summarise(self.finals),
-        }
 
 
 def write_results(outcome: Outcome) -> dict[str, Any]:
@@ -105,6 +27,7 @@ def write_results(outcome: Outcome) -> dict[str, Any]:
     write_text(out / "best.yaml", to_yaml(outcome.best_config))
     write_text(out / "trials.csv", _table(outcome))
     write_json(out / "results.json", summary)
+    write_text(out / "report.html", render(outcome, summary))
     return summary
 
 
@@ -118,7 +41,7 @@ def shown(outcome: Outcome, summary: dict[str, Any]) -> str:
         lines.append(f"{trial.number:>6}  {format_number(trial.value or 0.0):>10}  {_told(values)}")
     lines.append(", ".join(f"{count} {state}" for state, count in summary["trials"].items()))
     for name, found in summary["final"].items():
-        metrics = "  ".join(f"{tag} {_spread(spread)}" for tag, spread in found["metrics"].items())
+        metrics = "  ".join(f"{tag} {spread(values)}" for tag, values in found["metrics"].items())
         lines.append(f"{name}, {found['split']}, {len(found['seeds'])} seeds: {metrics}")
     if summary["final"].keys() == {AS_IT_STANDS}:
         lines.append("no trial was better than the run as it stands")
@@ -127,14 +50,7 @@ def shown(outcome: Outcome, summary: dict[str, Any]) -> str:
 
 
 def _told(values: dict[str, Any]) -> str:
-    return " ".join(
-        f"{name}={format_number(value) if isinstance(value, float) else value}" for name, value in values.items()
-    )
-
-
-def _spread(spread: dict[str, Any]) -> str:
-    mean = format_number(spread["mean"])
-    return f"{mean} ± {format_number(spread['deviation'])}" if len(spread["values"]) > 1 else mean
+    return " ".join(f"{name}={written(value)}" for name, value in values.items())
 
 
 def _table(outcome: Outcome) -> str:

@@ -19,8 +19,9 @@ from recurra.training import monitor_of
 from recurra.tuning.defaults import default_space
 from recurra.tuning.finals import AS_IT_STANDS, BEST, cells
 from recurra.tuning.options import USUAL_TRIALS, Search
+from recurra.tuning.outcome import Outcome
 from recurra.tuning.phase import Phase, carry_out, prepared_trials, shared, tune_config
-from recurra.tuning.results import Outcome, write_results
+from recurra.tuning.results import write_results
 from recurra.tuning.space import Space
 from recurra.tuning.storage import open_storage, public, require_optuna
 from recurra.tuning.study import open_study
@@ -56,7 +57,7 @@ def tune(search: Search) -> Outcome:
         search.say(f"study `{search.name}` in {public(search.storage)}: {len(space.entries)} options, judged by {tag}")
         carry_out(phase, prepared)
     best = _best_of(study)
-    configs = {AS_IT_STANDS: search.config.model_copy(update={"tune": None}), BEST: best_config(space, best)}
+    configs = {BEST: best_config(space, best), AS_IT_STANDS: search.config.model_copy(update={"tune": None})}
     if configs[BEST] == configs[AS_IT_STANDS]:
         search.say("no trial was better than the run as it stands")
         del configs[BEST]

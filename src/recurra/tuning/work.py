@@ -15,6 +15,7 @@ from recurra.runs import Run, RunConfig, rehearse
 from recurra.runs.axes import format_number
 from recurra.tasks import Prepared
 from recurra.training import Progress
+from recurra.tuning.scales import written
 from recurra.tuning.space import Space
 from recurra.tuning.study import Claim, LostTrial, SharedStudy
 
@@ -93,7 +94,7 @@ class Trials:
     def title(self, claim: Claim) -> str:
         """The trial with its options."""
         values = self._space.values(claim.trial.params)
-        return f"trial {claim.number} [{', '.join(f'{name}={_short(value)}' for name, value in values.items())}]"
+        return f"trial {claim.number} [{', '.join(f'{name}={written(value)}' for name, value in values.items())}]"
 
     def _folder(self, claim: Claim) -> Path:
         return self._out / f"{claim.original:04d}"
@@ -211,7 +212,3 @@ class Worker:
 def _data_of(config: RunConfig) -> tuple[Any, ...]:
     """The options that the preparation of the data depends on."""
     return config.task, config.data, config.finetune, config.seed
-
-
-def _short(value: Any) -> str:
-    return format_number(value) if isinstance(value, float) else str(value)
