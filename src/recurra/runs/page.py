@@ -69,7 +69,8 @@ pre{margin:0;white-space:pre-wrap;overflow-wrap:anywhere;font:13.5px/1.6 ui-mono
 "DejaVu Sans Mono","Noto Sans Mono CJK SC",monospace}
 summary{cursor:pointer;font-weight:600}
 details pre{margin-top:12px;border-top:1px solid var(--line);padding-top:12px}
-.notes{margin-top:24px;border-left:4px solid var(--s2);padding:10px 16px}.notes p{margin:4px 0}.notes+section{margin-top:14px}
+.notes{margin-top:24px;border-left:4px solid var(--s2);padding:10px 16px}.notes p{margin:4px 0}
+.notes+section{margin-top:14px}
 @media print{body{background:#fff}.card{break-inside:avoid}}
 """
 
