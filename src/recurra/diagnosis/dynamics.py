@@ -104,7 +104,7 @@ def growth(recur: Recur, steps: list[tuple[Tensor, State]]) -> Tensor:
 def spectral_radius(cell: Cell) -> float | None:
     """The largest absolute eigenvalue of `weight_hh`, or of its largest block where there are several gates."""
     weight = dict(cell.named_parameters()).get("weight_hh")
-    if weight is None or weight.dim() != 2 or weight.shape[0] % weight.shape[1]:
+    if weight is None or weight.dim() != 2 or weight.shape[1] != cell.hidden_size or len(weight) % cell.hidden_size:
         return None
     blocks = weight.detach().double().cpu().split(weight.shape[1])
     return max(float(torch.linalg.eigvals(block).abs().max()) for block in blocks)

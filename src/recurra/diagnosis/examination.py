@@ -25,7 +25,8 @@ from recurra.runs.gradients import gradient_through_time
 from recurra.training.optimizer import AdagradConfig, AdamConfig, RMSpropConfig
 
 T = TypeVar("T")
-_BATCHES = 24
+_BATCHES, _ROWS = 24, 64
+_UPDATES, _SECONDS = 20, 4.0
 TELLING = 0.07
 """What a short training must miss of the gain of another, for the option between them to be a fault."""
 _INAPPLICABLE = (RuntimeError, ValueError, TypeError, AttributeError, LookupError, NotImplementedError, AssertionError)
@@ -115,16 +116,21 @@ def _attempt(found: Examination, name: str, instrument: Callable[[], T]) -> T | 
 def _look_at_data(patient: Patient, found: Examination) -> None:
     task = patient.prepared.task
     resolution = task.spec.resolution
-    plain = patient.batches("train", _BATCHES)
+    plain = patient.batches("train", _BATCHES, rows=_rows(patient))
     names = _names(task)
     found.leak = _attempt(found, "leak", lambda: find_leak(plain, resolution, names))
     mixed = patient.batches("train", _BATCHES, shuffle=True)
-    found.padding = _attempt(found, "padding", lambda: padding(patient.model.eval(), mixed, resolution))
+    found.padding = _attempt(found, "padding", lambda: padding(patient.model.eval(), mixed, plain[:2], resolution))
     stream = patient.stream("train", shuffle=False)
     if stream is not None and stream.carries_state:
         window = patient.config.training.tbptt_length
         steps = patient.batches("train", max(1, 4096 // window), rows=16)
         found.needs = _attempt(found, "needs", lambda: needs(steps, max(256, 4 * window)))
+
+
+def _rows(patient: Patient) -> int:
+    """Of batches that are only looked at."""
+    return min(_ROWS, patient.config.training.batch_size)
 
 
 def _names(task: Any) -> tuple[str, ...]:
@@ -189,7 +195,7 @@ def _look_at_learning(patient: Patient, found: Examination) -> None:
     stream = patient.stream("train", shuffle=True)
     if stream is not None:
         config = patient.config.optimizer
-        found.updates = _attempt(found, "updates", lambda: updates(model, task, stream, config))
+        found.updates = _attempt(found, "updates", lambda: updates(model, task, stream, config, _UPDATES, _SECONDS))
     tag, _ = task.compared
     known = patient.results.get("baselines")
     single = task.spec.resolution is Resolution.SEQUENCE
@@ -200,7 +206,7 @@ def _look_at_learning(patient: Patient, found: Examination) -> None:
 
 
 def _loss(patient: Patient, split: str) -> Loss | None:
-    batches = patient.batches(split, _BATCHES)
+    batches = patient.batches(split, _BATCHES, rows=_rows(patient))
     return measure_loss(patient.model.eval(), patient.prepared.task, batches, carries_state=_carries(patient))
 
 

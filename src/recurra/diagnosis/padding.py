@@ -39,8 +39,10 @@ class Padding:
     tail: float
 
 
-def padding(model: nn.Module, batches: Sequence[Batch], resolution: Resolution) -> Padding | None:
-    """What the batches and the model show; None where inputs have no padded sequences."""
+def padding(
+    model: nn.Module, batches: Sequence[Batch], smaller: Sequence[Batch], resolution: Resolution
+) -> Padding | None:
+    """What batches as those of the training show, and the model on smaller ones; None: inputs have no sequences."""
     lengths: list[int] = []
     steps = 0
     for batch in batches:
@@ -58,7 +60,7 @@ def padding(model: nn.Module, batches: Sequence[Batch], resolution: Resolution) 
         1 - sum(lengths) / steps,
         ordered[-1],
         ordered[int(0.9 * (len(ordered) - 1))],
-        reads_padding(model, batches, resolution),
+        reads_padding(model, smaller, resolution),
         tails,
         tail,
     )

@@ -15,6 +15,7 @@ from recurra.diagnosis.wording import PLACES
 
 _LEFT = 1e-3
 _GROWN = 1e5
+_DEAD = 0.3
 
 
 def findings(patient: Patient, found: Examination) -> list[Finding]:
@@ -46,7 +47,8 @@ def _data(patient: Patient, found: Examination) -> Iterator[Finding]:
         yield Finding("padding-read", "fault", {"change": found.padding.read})
     signal = _signal(patient, found)
     if signal is not None and not signal["telling"]:
-        yield Finding("labels-unrelated", "fault", signal)
+        learnt_by_heart = found.losses["train"].learnt
+        yield Finding("labels-unrelated", "fault" if learnt_by_heart else "warning", signal)
 
 
 def _signal(patient: Patient, found: Examination) -> dict[str, Any] | None:
@@ -136,7 +138,7 @@ def _states(patient: Patient, inside: Inside, found: Examination) -> Iterator[Fi
     for layer, units in inside.units.items():
         stuck = [own.stuck for own in units.activities.values() if own.kind == "relu"]
         dead = max([units.dead, *stuck])
-        if dead > 0.4:
+        if dead > _DEAD:
             overrides = {"model.cell.activation": "tanh"} if stuck and _has_cell(patient) else {}
             if getattr(patient.config.task, "normalisation", None) == "none":
                 overrides = {"task.normalisation": "training"}
@@ -231,7 +233,8 @@ def _clipped(patient: Patient) -> dict[str, Any]:
 
 def _learning(patient: Patient, found: Examination) -> Iterator[Finding]:
     signal = _signal(patient, found)
-    if signal is not None and signal["telling"]:
+    # a short training may well have learnt nothing yet
+    if patient.trained and signal is not None and signal["telling"]:
         yield Finding("not-learning", "warning", signal)
 
 

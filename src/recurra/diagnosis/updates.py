@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import statistics
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -21,7 +22,7 @@ from recurra.training.step import TrainStep
 
 _SETTLING = 10
 """Updates after which the optimizer's means have filled."""
-_LEAST_WEIGHT = 1e-8
+_LEAST, _LEAST_WEIGHT = 3, 1e-8
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +77,10 @@ def clipping(rows: Sequence[Mapping[str, Any]], clip_norm: float) -> Clipping | 
 
 
 def updates(
-    model: nn.Module, task: Task, stream: BatchStream, config: BaseOptimizerConfig, number: int = 20
+    model: nn.Module, task: Task, stream: BatchStream, config: BaseOptimizerConfig, number: int, seconds: float
 ) -> Updates:
-    """Go on from the model's weights in a copy of it, and watch each update."""
+    """Go on from the model's weights in a copy of it, and watch `number` updates, or those of so many seconds."""
+    began = time.perf_counter()
     twin = copy.deepcopy(model).train().requires_grad_(True)
     device = next(twin.parameters()).device
     groups = twin.layer_groups()  # type: ignore[operator]
@@ -97,7 +99,8 @@ def updates(
             worse.append(True)
             break
         step.apply()
-        if place < _SETTLING:
+        late = time.perf_counter() - began > seconds
+        if place < _SETTLING and not late:
             continue
         norms.append(result.gradient_norm)
         after = _loss(twin, task, batch, entered)
@@ -106,6 +109,8 @@ def updates(
             size = float(before[name].norm())
             if size > _LEAST_WEIGHT:
                 ratios[name].append(float((weight.detach() - before[name]).norm()) / size)
+        if late and len(norms) >= _LEAST:
+            break
     medians = {name: statistics.median(found) for name, found in ratios.items() if found}
     return Updates(medians, sum(worse) / max(1, len(worse)), tuple(norms), config.clip_norm)
 

@@ -41,8 +41,8 @@ FINDINGS: dict[FindingName, dict[str, Words]] = {
     "leak": {
         "en": Words(
             "An input gives the target away",
-            "By itself, {where} tells the target: {told:.1%} right or explained, where the commonest answer or the next "
-            "best input reaches {usual:.1%}.",
+            "By itself, {where} tells the target: {told:.1%} right or explained, where the commonest answer or the "
+            "next best input reaches {usual:.1%}.",
             "Is it known when the model will be used? If not, take it out of the file (data.text_column or the columns "
             "of data.series choose what is read); if it is, a rule does the work of this network.",
         ),
