@@ -23,11 +23,12 @@ def test_every_package_and_module_says_what_it_is():
 
 
 def test_every_page_stands_in_english_and_chinese():
+    """The reference aside: it is made of docstrings, which are in English."""
     pages = {
         language: {path.relative_to(ROOT / "docs" / language) for path in (ROOT / "docs" / language).rglob("*.md")}
         for language in ("en", "zh")
     }
-    assert pages["en"] == pages["zh"]
+    assert {page for page in pages["en"] if page.parts[0] != "reference"} == pages["zh"]
 
 
 def test_one_version():
