@@ -91,8 +91,10 @@ def check_command(line: str) -> None:
         backward = word_lm() if "finetune.backward" in options(given) else None
         finetune_recipe("runs/lm", pretrained, task, options(given), backward=backward, base=base)
     elif command.__name__ == "distill":
-        student = None if given.get("recipe") is None else RECIPES[given["recipe"]]()
-        distill_recipe("runs/teacher", student or RECIPES["char-lm"](), student, options(given))
+        words = [word for word in (given.get("recipe"), *given.get("overrides", ())) if word is not None]
+        (student,) = [RECIPES[word]() for word in words if "=" not in word] or [None]
+        named = parse_overrides(word for word in words if "=" in word)
+        distill_recipe("runs/teacher", student or RECIPES["char-lm"](), student, named)
     elif command.__name__ in ("evaluate", "predict"):
         words = [given.get("file") or "", *given.get("overrides", ())]
         named = parse_overrides(word for word in words if "=" in word)
