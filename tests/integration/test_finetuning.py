@@ -204,6 +204,17 @@ def test_a_language_model_with_new_words_scores_them(call: Call, texts: Path, wo
     assert state(tmp_path / "longer")["head.bias"].shape == (sizes[1],)
 
 
+def test_adaptation_leaves_no_small_adapter(call: Call, texts: Path, words: Path, tmp_path: Path) -> None:
+    given = ("finetune", words, "--data.train", texts / "reviews.csv", "--out", tmp_path / "run", *QUICK[1:])
+    done = call(*given, "finetune.adapt_epochs=1", "finetune.method=lora", "finetune.new_words=4")
+    assert done.code == 0 and "No adapter is written" in done.err, done.err
+    assert not (tmp_path / "run" / "adapter").exists()
+    facts = results(tmp_path / "run")["forgetting"]
+    assert facts["before"] == pytest.approx(recurra.load(words).evaluate(texts / "text.txt")["perplexity"])
+    assert facts["after"] != facts["before"]
+    assert recurra.load(tmp_path / "run").task.spec.input_size == recurra.load(words).task.spec.input_size + 4
+
+
 def test_new_words_need_a_vocabulary_of_words(call: Call, texts: Path, language_run: Path, tmp_path: Path) -> None:
     given = ("finetune", language_run, "--data.train", texts / "reviews.csv", "finetune.new_words=4")
     refused = call(*given, "--out", tmp_path / "longer", *QUICK)

@@ -7,21 +7,19 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
-import numpy as np
+import torch
 from torch import Tensor, nn
 
 from recurra.core.errors import ConfigError, DataError
-from recurra.core.seeding import seed_everything
-from recurra.data import Splits, TokenCorpus
 from recurra.finetuning import Grown, Transfer, Tuned, adapter_tensors, encoders, transfer, tune
-from recurra.models import MODELS
 from recurra.runs.adapter import write_adapter
+from recurra.runs.adapting import adapt
 from recurra.runs.config import RunConfig
 from recurra.runs.forgetting import Source, brought_back, find_source, make_replay, measure
 from recurra.runs.saved import SavedModel
-from recurra.runs.stage import Run, best_tensors, make_loop
+from recurra.runs.stage import Run
 from recurra.runs.start import Start
-from recurra.tasks import LanguageModelling, Prepared, documents
+from recurra.tasks import Prepared
 from recurra.training import World
 from recurra.training.checkpoint import model_tensors
 
@@ -38,6 +36,7 @@ class Begun:
         grown: sizes of the vocabulary.
         facts: what there is to report, as JSON values.
         source: what the saved model was trained on, if it is there.
+        said: sentences on what was taken over and what is trained.
     """
 
     run: Run
@@ -47,6 +46,7 @@ class Begun:
     grown: Grown
     facts: dict[str, Any]
     source: Source | None
+    said: tuple[str, ...]
 
 
 def begin(run: Run, world: World, start: Start, model: nn.Module, prepared: Prepared) -> Begun:
@@ -63,7 +63,7 @@ def begin(run: Run, world: World, start: Start, model: nn.Module, prepared: Prep
         assert source is not None, "otherwise it is refused"
         replay = make_replay(config, start, model, place, grown, source)
     tuned = tune(model, config.finetune.method, taken.new, config.finetune.pull, replay)
-    facts = {
+    facts: dict[str, Any] = {
         "method": config.finetune.method.kind,
         "parameters": sum(weight.numel() for weight in model.parameters()),
         "trained": _count_trained(tuned),
@@ -72,12 +72,12 @@ def begin(run: Run, world: World, start: Start, model: nn.Module, prepared: Prep
         "left_behind": taken.dropped,
         "new_words": grown.new - grown.old,
     }
-    if world.is_main:
-        run.say(taken.sentence())
-        if facts["trained"] < facts["parameters"]:
-            share = facts["trained"] / facts["parameters"]
-            run.say(f"{facts['method']}: {facts['trained']:,} of {facts['parameters']:,} weights trained, {share:.2%}")
-    return Begun(run, start, tuned, place, grown, facts, source)
+    said = [taken.sentence()]
+    if (num_trained := facts["trained"]) < (num_all := facts["parameters"]):
+        said.append(f"{facts['method']}: {num_trained:,} of {num_all:,} weights trained, {num_trained / num_all:.2%}")
+    for sentence in said if world.is_main else ():
+        run.say(sentence)
+    return Begun(run, start, tuned, place, grown, facts, source, tuple(said))
 
 
 def _source(run: Run, start: Start) -> Source | None:
@@ -94,23 +94,25 @@ def _source(run: Run, start: Start) -> Source | None:
 
 
 def remember(begun: Begun, saved: SavedModel) -> list[str]:
-    """Measure what was forgotten, for the facts; sentences on it.
+    """Measure what was forgotten, for the facts; sentences on the fine-tuning for the report.
 
     Args:
         begun: the run.
         saved: its model, trained.
     """
     if begun.source is None:
-        return []
+        return list(begun.said)
     first = begun.start.first
+    again = brought_back(first, saved.model, begun.place, begun.grown)
     tag, before = measure(first, begun.source)
-    after = measure(brought_back(first, saved.model, begun.place, begun.grown), begun.source)[1]
+    pairs = zip(model_tensors(first.model).values(), model_tensors(again.model).values(), strict=True)
+    after = before if all(torch.equal(*pair) for pair in pairs) else measure(again, begun.source)[1]
     if not (math.isfinite(before) and math.isfinite(after)):
-        return []
+        return list(begun.said)
     begun.facts["forgetting"] = {"source": begun.source.name, "metric": tag, "before": before, "after": after}
     sentence = f"On its source {begun.source.name}: {tag} {before:.4g} before the fine-tuning, {after:.4g} after."
     begun.run.say(sentence)
-    return [sentence]
+    return [*begun.said, sentence]
 
 
 def changed(begun: Begun) -> dict[str, Tensor] | None:
@@ -159,7 +161,7 @@ def _take_over(run: Run, world: World, start: Start, model: nn.Module, prepared:
     for direction, saved in sources.items():
         grown = _grown(config, saved, prepared)
         if config.finetune.adapt_epochs:
-            tensors = _adapt(run, world, direction, _with_vocabulary(saved, prepared, grown), prepared)
+            tensors = adapt(run, world, direction, saved, prepared, grown)
         else:
             tensors = model_tensors(saved.model)
         done.append(transfer(tensors, model, places[direction], grown))
@@ -170,54 +172,3 @@ def _grown(config: RunConfig, saved: SavedModel, prepared: Prepared) -> Grown:
     """The sizes of a saved model's vocabulary, and of the same one as the run has extended it."""
     old = saved.task.spec.input_size
     return Grown(old, prepared.task.spec.input_size if config.finetune and config.finetune.new_words else old)
-
-
-def _with_vocabulary(saved: SavedModel, prepared: Prepared, grown: Grown) -> SavedModel:
-    """A language model with the longer vocabulary of the new task, where it is longer."""
-    if grown.old == grown.new:
-        return saved
-    assert isinstance(saved.task, LanguageModelling)
-    task = LanguageModelling(saved.task.config, prepared.task.vocabulary)  # type: ignore[attr-defined]
-    model = MODELS[saved.config.model.kind](saved.config.model, task.spec)
-    transfer(model_tensors(saved.model), model, "", grown)
-    return SavedModel(saved.config, task, model, {})
-
-
-def _adapt(run: Run, world: World, direction: str, start: SavedModel, prepared: Prepared) -> dict[str, Tensor]:
-    """A language model's weights after training on the target's texts (ULMFiT, second stage)."""
-    config, task = run.config, start.task
-    assert config.finetune is not None and isinstance(task, LanguageModelling)
-    training = start.config.training.model_copy(
-        update={
-            "epochs": config.finetune.adapt_epochs,
-            "max_updates": None,
-            "device": config.training.device,
-            "strategy": config.training.strategy,
-            "evaluate_every": 0,
-            "monitor": "auto",
-            "patience": 0,
-        }
-    )
-    optimizer = start.config.optimizer.model_copy(
-        update={"learning_rate": config.finetune.adapt_learning_rate, "discriminative": 2.6}
-    )
-    adapted = start.config.model_copy(update={"training": training, "optimizer": optimizer, "seed": config.seed})
-    train, valid = (
-        None if part is None else task.directed(_as_documents(part, task.vocabulary.eos_index))
-        for part in (prepared.splits.train, prepared.splits.valid)
-    )
-    stage = Prepared(task=task, splits=Splits(train, valid, None), notes=())
-    folder = run.out / ("adapt" if direction == "forward" else f"adapt-{direction}")
-    folder.mkdir(exist_ok=True)
-    inner = Run(config=adapted, out=folder, resume=run.resume, quiet=run.quiet, say=run.say)
-    progress = make_loop(inner, world, start.model.train(), stage).run()
-    if world.is_main:
-        found = "" if progress.best_value is None else f": {progress.tag} {progress.best_value:.4f}"
-        run.say(f"{direction} language model adapted to the texts{found}")
-    seed_everything(config.seed)
-    return best_tensors(folder, progress)
-
-
-def _as_documents(examples: list[Any], eos_index: int) -> TokenCorpus:
-    """The texts of labelled examples, without the eos around them, as documents of running text."""
-    return documents([np.asarray(example.tokens[1:-1]) for example in examples], eos_index)
