@@ -1,0 +1,124 @@
+"""What `recurra tune` costs beside plain runs, and what it finds on Penn Treebank.
+
+    RECURRA_DATA=... python benchmarks/tuning.py overhead|ptb [--seed 0] [--threads 1]
+
+overhead: wall and core time of n trials of `recurra tune` in one process against n plain runs of the same options, in
+turns, so that both meet the same machine. ptb: a search of short trials on half of the training text, then one run of
+the best options and one of the recipe as it stands on all of it. The last line is JSON.
+"""
+
+from __future__ import annotations
+
+from measured import data, run_one  # isort: skip
+
+import gzip
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from recurra.recipes import recipe
+from recurra.runs import Run, RunConfig, override, train
+from recurra.tuning import Search, tune
+
+_TRIALS, _ROUNDS = 4, 3
+_PTB_TRIALS = 12
+
+
+def overhead(folder: Path, seed: int) -> dict[str, Any]:
+    """Trials of the char-lm recipe on a part of tiny shakespeare, without pruning, against plain runs of them."""
+    text = Path(data("language_modelling", "tiny_shakespeare", "input.txt")).read_text(encoding="utf-8")
+    (folder / "train.txt").write_text(text[:150_000], encoding="utf-8")
+    (folder / "valid.txt").write_text(text[150_000:165_000], encoding="utf-8")
+    files = {f"data.{name}": str(folder / f"{name}.txt") for name in ("train", "valid")}
+    options = {**files, "model.hidden_size": 128, "training.epochs": 2, "training.tensorboard": "never", "seed": seed}
+    config = override(
+        recipe("char-lm", **options), {"tune.space": {"optimizer.learning_rate": [2e-3, 4e-3, 6e-3, 8e-3]}}
+    )
+    spent: dict[str, list[tuple[float, float]]] = {"tune": [], "plain": []}
+    for number in range(_ROUNDS):
+        spent["tune"].append(_timed(_search, config, folder / f"tune{number}"))
+        spent["plain"].append(_timed(_plain, config, folder / f"plain{number}"))
+    wall, core = ({name: min(times[part] for times in found) for name, found in spent.items()} for part in (0, 1))
+    return {
+        "trials": _TRIALS,
+        "wall_seconds": {name: round(seconds, 2) for name, seconds in wall.items()},
+        "core_seconds_of": {name: round(seconds, 2) for name, seconds in core.items()},
+        "wall_ratio": round(wall["tune"] / wall["plain"], 3),
+        "core_ratio": round(core["tune"] / core["plain"], 3),
+    }
+
+
+def _search(config: RunConfig, out: Path) -> None:
+    search = Search(
+        config=config,
+        out=out,
+        storage=f"journal:{out}/study.journal",
+        name="overhead",
+        method="grid",
+        seeds=0,
+        pruning="none",
+        quiet=True,
+    )
+    tune(search)
+
+
+def _plain(config: RunConfig, out: Path) -> None:
+    assert config.tune is not None
+    rates = config.tune.space["optimizer.learning_rate"]
+    for number, rate in enumerate(rates):
+        plain = override(config, {"tune": None, "optimizer.learning_rate": rate})
+        train(Run(config=plain, out=out / str(number), quiet=True, say=lambda _: None))
+
+
+def _timed(action: Callable[[RunConfig, Path], None], config: RunConfig, out: Path) -> tuple[float, float]:
+    wall, core = time.perf_counter(), time.process_time()
+    action(config, out)
+    return time.perf_counter() - wall, time.process_time() - core
+
+
+def ptb(folder: Path, seed: int) -> dict[str, Any]:
+    """Word-lm on Penn Treebank: sizes, batch, length and rate by twelve trials of one epoch of half the text."""
+    base = ("language_modelling", "penn_treebank")
+    with gzip.open(data(*base, "ptb.train.txt.gz"), "rt", encoding="utf-8") as file:
+        (folder / "half.txt").write_text("".join(list(file)[::2]), encoding="utf-8")
+    options = {
+        "data.train": data(*base, "ptb.train.txt.gz"),
+        "data.valid": data(*base, "ptb.valid.txt"),
+        "data.test": data(*base, "ptb.test.txt"),
+        "data.documents": "whole",
+        "task.vocabulary.pattern": "whitespace",
+        "task.vocabulary.min_frequency": 1,
+        "training.tensorboard": "never",
+        "seed": seed,
+    }
+    space = {
+        # a short run likes a higher rate than a long one: the upper bound keeps to what both can bear
+        "optimizer.learning_rate": {"low": 2e-3, "high": 5e-3, "log": True},
+        "optimizer.clip_norm": [0.25, 0.5, 1.0],
+        "model.hidden_size": [256, 320, 384],
+        "model.embedding_dim": [256, 320, 384],
+        "training.batch_size": [16, 20, 32],
+        "training.tbptt_length": [35, 50, 70],
+    }
+    trial = {"data.train": str(folder / "half.txt"), "data.test": None, "training.epochs": 1}
+    config = override(recipe("word-lm", **options), {"tune.space": space, "tune.trial": trial})
+    out = folder / "search"
+    search = Search(
+        config=config,
+        out=out,
+        storage=f"journal:{out}/study.journal",
+        name="ptb",
+        trials=_PTB_TRIALS,
+        seeds=1,
+        pruning="none",
+    )
+    found = tune(search).summary()
+    return {name: found[name] for name in ("best", "trials", "trial_core_seconds", "importance", "final")}
+
+
+BENCHMARKS: dict[str, Callable[[Path, int], dict[str, Any]]] = {"overhead": overhead, "ptb": ptb}
+
+
+if __name__ == "__main__":
+    run_one(__doc__, BENCHMARKS)
