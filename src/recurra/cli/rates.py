@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from recurra.cli.app import RunFlags
+from recurra.cli.finding_rate import RateFlags
 from recurra.cli.running import collect, finetuning_config, named_config
 from recurra.core.errors import ConfigError
 from recurra.core.files import write_text
@@ -17,24 +18,14 @@ from recurra.runs import Run, pictures
 from recurra.runs.rates import find_rate, rate_page
 
 
-def run_find_rate(
-    name: str,
-    task: str | None,
-    overrides: Sequence[str],
-    flags: RunFlags,
-    *,
-    updates: int,
-    bounds: tuple[float | None, float | None],
-    plot: str | None,
-    lang: str,
-) -> None:
+def run_find_rate(name: str, task: str | None, overrides: Sequence[str], rates: RateFlags, flags: RunFlags) -> None:
     """Find the rate, draw the curve, print the rate, and what to type next."""
     given = collect(overrides, flags)
     saved = Path(name).is_dir()
     if task is not None and not saved:
         raise ConfigError("--task is for a saved model that is to be fine-tuned: name its folder.")
     config = finetuning_config(name, task, None, given) if saved else named_config(name, given)
-    path = Path(plot or f"runs/{Path(name).stem}-rate.html")
+    path = Path(rates.plot or f"runs/{Path(name).stem}-rate.html")
     page = path.suffix.lower() in (".html", ".htm")
     if not page:
         pictures.require_drawing(path)
@@ -44,9 +35,9 @@ def run_find_rate(
             print(text, file=sys.stderr, flush=True)
 
     run = Run(config=config, out=Path("."), quiet=flags.quiet, say=say)
-    curve = find_rate(run, updates, bounds)
+    curve = find_rate(run, rates.updates, (rates.lowest, rates.highest))
     if page:
-        write_text(path, rate_page(curve, f"{Path(name).stem}: {config.optimizer.kind}", lang))
+        write_text(path, rate_page(curve, f"{Path(name).stem}: {config.optimizer.kind}", rates.lang))
     else:
         pictures.draw_rates(curve, path)
     say(f"loss at each rate: {path}")
