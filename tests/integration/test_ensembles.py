@@ -173,7 +173,7 @@ def test_a_student_that_was_killed_and_resumed_is_the_same(
         ("lm0", ("--distill.temperature", "0"), "distill.temperature"),
         ("lm0", ("model.softmax=sampled",), "model.softmax=full"),
         ("nowhere", (), "no such folder"),
-        ("lm0", ("task.vocabulary=byte",), "that of the teacher"),
+        ("lm0", ("task.vocabulary=byte",), "task.vocabulary is"),
     ],
 )
 def test_teachers_that_do_not_fit(

@@ -223,9 +223,15 @@ def _kind_of(cls: type[Config]) -> str | None:
 def _type_name(annotation: Any) -> str:
     if isinstance(annotation, type):
         return annotation.__name__
-    if get_origin(annotation) in (Union, types.UnionType):
-        return " | ".join("none" if part is type(None) else _type_name(part) for part in get_args(annotation))
-    arguments = get_args(annotation)
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _type_name(arguments[0])
+    if origin in (Union, types.UnionType):
+        if all(isinstance(part, type) and issubclass(part, Config) for part in arguments):
+            return "options"
+        return " | ".join("none" if part is type(None) else _type_name(part) for part in arguments)
+    if origin in (list, tuple):
+        return f"{origin.__name__}[{', '.join('...' if part is ... else _type_name(part) for part in arguments)}]"
     if arguments and all(isinstance(part, str) for part in arguments):
         return " | ".join(arguments)
     return str(annotation).replace("typing.", "")

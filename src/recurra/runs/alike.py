@@ -24,7 +24,16 @@ def require_alike(first: SavedModel, other: SavedModel, names: tuple[str, str]) 
     Raises:
         ConfigError: names the option or the file that differs.
     """
-    one, two = first.config.task, other.config.task
+    require_same_task(first.config.task, other.config.task, names)
+    require_same_words(first.task, other.task, names)
+
+
+def require_same_task(one: Any, two: Any, names: tuple[str, str]) -> None:
+    """Check that predictions by two tasks' options mean the same.
+
+    Raises:
+        ConfigError: names the option that differs.
+    """
     if one.kind != two.kind:
         raise ConfigError(f"{names[0]} is for {one.kind} and {names[1]} for {two.kind}: models of one task are wanted.")
     options, others = (task.model_dump(exclude=set(_TRAINING_ALONE)) for task in (one, two))
@@ -32,9 +41,8 @@ def require_alike(first: SavedModel, other: SavedModel, names: tuple[str, str]) 
         if value != others[option]:
             raise ConfigError(
                 f"task.{option} is {value} in {names[0]} and {others[option]} in {names[1]}, so that their predictions "
-                "do not mean the same. Train them with the same one."
+                "do not mean the same. Give both the same."
             )
-    require_same_words(first.task, other.task, names)
 
 
 def require_same_words(first: FileTask, other: FileTask, names: tuple[str, str]) -> None:
