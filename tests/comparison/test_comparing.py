@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from recurra.cli import main
-from recurra.comparison import compare, comparison_page
+from recurra.comparison import compare, comparison_lines, comparison_page
 from recurra.core.errors import ConfigError
 
 SMALL = (
@@ -98,6 +98,23 @@ def test_seeds_are_one_row_and_differences_have_intervals(runs: Path, call: Any,
     assert plain.code == 0 and "(reference)" in plain.out and "McNemar" in plain.out
     again = call("compare", *names, "--out", tmp_path / "page.html")
     assert again.code == 2 and "is there already" in again.err
+
+
+def test_the_same_seed_again_is_no_second_seed(runs: Path, tmp_path: Path) -> None:
+    shutil.copytree(runs / "a-1", tmp_path / "copy")
+    found = compare([str(runs / "a-1"), str(runs / "a-2"), str(tmp_path / "copy")])
+    assert {row.name for row in found.rows} == {"a-1, a-2", "copy"}
+
+
+def test_of_a_few_items_nothing_is_said(runs: Path, tmp_path: Path) -> None:
+    few = tmp_path / "few.csv"
+    few.write_text("".join((runs / "test.csv").read_text().splitlines(keepends=True)[:6]))
+    found = compare([str(runs / "a-1"), str(runs / "b")], data=str(few))
+    other = next(row for row in found.rows if row.difference is not None)
+    assert other.interval is None and other.difference is not None and other.difference.p is None
+    said = "\n".join(comparison_lines(found))
+    assert "on too few items" in said and "p =" not in said
+    assert "<svg" in comparison_page(found)
 
 
 def test_pages_are_written_in_chinese(runs: Path) -> None:

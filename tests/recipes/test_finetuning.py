@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from recurra.core.errors import ConfigError, DataError
+from recurra.data import DataConfig
 from recurra.recipes import RECIPES, finetune_recipe
 from recurra.runs import override
+from recurra.tasks import Preparation, TextClassification, TextClassificationConfig
 
 DATA = {
     "data.train": "old.csv",
@@ -39,3 +44,21 @@ def test_a_classifier_drops_words_but_no_characters(name: str, dropped: float, g
     config = finetune_recipe("runs/lm", RECIPES[name](), None, {})
     assert config.task.augmentation.word_dropout == dropped
     assert config.model.naive_bayes == grams
+
+
+def test_another_task_starts_from_a_language_model() -> None:
+    with pytest.raises(ConfigError, match="runs/old: a model of tagging .*starts from a language model"):
+        finetune_recipe("runs/old", RECIPES["tagger"](), "text-classification", {"data.train": "new.csv"})
+
+
+def test_labels_that_the_model_does_not_know_are_named_with_their_place(tmp_path: Path) -> None:
+    def prepared(label: str, fitted: TextClassification | None) -> TextClassification:
+        (tmp_path / f"{label}.csv").write_text("text,label\n" + "".join(f"a b {n},{label}\nc d,x\n" for n in range(20)))
+        data = DataConfig(train=str(tmp_path / f"{label}.csv"))
+        given = Preparation(data=data, seed=0, cache=tmp_path, fitted=fitted)
+        task = TextClassification.prepare(TextClassificationConfig(), given).task
+        assert isinstance(task, TextClassification)
+        return task
+
+    with pytest.raises(DataError, match=r"z\.csv:\d+: label 'z' is not one that the model was trained on"):
+        prepared("z", prepared("y", None))

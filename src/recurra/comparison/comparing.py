@@ -7,7 +7,6 @@ middle 95 % lie between 0.012 and 0.047, and 4 are below 0, so that p = 0.004.
 
 from __future__ import annotations
 
-import logging
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,7 +20,8 @@ from recurra.comparison.significance import Interval, bootstrap, interval, mcnem
 from recurra.core.errors import ConfigError, did_you_mean
 from recurra.tasks.judging import Judged, mean_figure
 
-_FEW = 30
+_FEWEST = 10
+"""Things to draw from; of fewer, an interval would be a fiction."""
 SIGNIFICANT = 0.05
 
 
@@ -33,11 +33,14 @@ class Spread(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """Of a row from the reference, with interval and p-value of the paired bootstrap; McNemar's of right and wrong."""
+    """Of a row from the reference: by how much; interval and p-value of the paired bootstrap; McNemar's p-value.
+
+    What there are too few items for, or no right and wrong, is None.
+    """
 
     mean: float
-    interval: Interval
-    p: float
+    interval: Interval | None
+    p: float | None
     mcnemar: float | None
 
 
@@ -58,7 +61,7 @@ class Row:
         name: short, for tables.
         runs: their folders.
         figure: by which rows are compared.
-        interval: of the mean over the seeds, by drawing items.
+        interval: of the mean over the seeds, by drawing items; None of too few.
         difference: from the reference; None for the reference itself.
         cost: what it took.
         metrics: all figures by tag.
@@ -67,7 +70,7 @@ class Row:
     name: str
     runs: tuple[str, ...]
     figure: Spread
-    interval: Interval
+    interval: Interval | None
     difference: Difference | None
     cost: Cost
     metrics: dict[str, Spread]
@@ -138,10 +141,6 @@ def compare(
     drawn = _draw(groups, first.judged)
     shown = _short_names({key: [one.name for one in own] for key, own in groups.items()})
     rows = tuple(_row(shown[key], key, chosen, groups, drawn) for key in groups)
-    if len(first.judged.terms) < _FEW:
-        logging.getLogger("recurra").warning(
-            "recurra: %s things to draw from: intervals and p-values of so few say little.", len(first.judged.terms)
-        )
     return Comparison(
         task=first.task,
         tag=tag,
@@ -207,10 +206,13 @@ def _same(one: Any, other: Any) -> bool:
 
 
 def _grouped(entrants: Sequence[Entrant]) -> dict[str, list[Entrant]]:
-    """Runs by their config without the seed."""
+    """Runs by their config without the seed; the same seed again is another row."""
     found: dict[str, list[Entrant]] = defaultdict(list)
     for one in entrants:
-        found[repr({key: value for key, value in one.config.items() if key != "seed"})].append(one)
+        key, again = repr({key: value for key, value in one.config.items() if key != "seed"}), 0
+        while any(other.config["seed"] == one.config["seed"] for other in found.get(f"{again} {key}", ())):
+            again += 1
+        found[f"{again} {key}"].append(one)
     return {own[0].name: own for own in found.values()}
 
 
@@ -227,39 +229,49 @@ def _figure(judged: Judged) -> float:
     return float(judged.figure(judged.terms.sum(axis=0)))
 
 
-def _draw(groups: dict[str, list[Entrant]], first: Judged) -> dict[str, np.ndarray]:
-    """(R,) figures of each group, means over its seeds, on the same draws of items."""
+def _draw(groups: dict[str, list[Entrant]], first: Judged) -> dict[str, np.ndarray] | None:
+    """(R,) figures of each group, means over its seeds, on the same draws of items; None where there are too few."""
+    if len(first.terms) < _FEWEST:
+        return None
     every = [one for own in groups.values() for one in own]
-    drawn = dict(
-        zip((one.name for one in every), bootstrap([e.judged.terms for e in every], first.figure), strict=True)
-    )
+    figures = bootstrap([one.judged.terms for one in every], first.figure)
+    drawn = dict(zip((one.name for one in every), figures, strict=True))
     return {key: np.mean([drawn[one.name] for one in own], axis=0) for key, own in groups.items()}
 
 
-def _row(name: str, key: str, chosen: str, groups: dict[str, list[Entrant]], drawn: dict[str, np.ndarray]) -> Row:
+def _row(
+    name: str, key: str, chosen: str, groups: dict[str, list[Entrant]], drawn: dict[str, np.ndarray] | None
+) -> Row:
     own = groups[key]
-    difference = None
-    if key != chosen:
-        gap = drawn[key] - drawn[chosen]
-        means = (np.mean([_figure(one.judged) for one in groups[which]]) for which in (key, chosen))
-        difference = Difference(
-            float(next(means) - next(means)), interval(gap), p_value(gap), _mcnemar(own, groups[chosen])
-        )
     tags = [tag for tag in own[0].metrics if all(tag in one.metrics for one in own)]
-    seconds = [one.core_seconds for one in own if one.core_seconds is not None]
     return Row(
         name=name,
         runs=tuple(one.name for one in own),
         figure=_spread([_figure(one.judged) for one in own]),
-        interval=interval(drawn[key]),
-        difference=difference,
-        cost=Cost(
-            float(np.mean(seconds)) if len(seconds) == len(own) else None,
-            own[0].parameters,
-            round(np.mean([one.num_bytes for one in own])),
-            float(np.mean([one.milliseconds for one in own])),
-        ),
+        interval=None if drawn is None else interval(drawn[key]),
+        difference=None if key == chosen else _difference(own, groups[chosen], key, chosen, drawn),
+        cost=_cost(own),
         metrics={tag: _spread([one.metrics[tag] for one in own]) for tag in tags},
+    )
+
+
+def _difference(
+    own: Sequence[Entrant], others: Sequence[Entrant], key: str, chosen: str, drawn: dict[str, np.ndarray] | None
+) -> Difference:
+    mean, other = (float(np.mean([_figure(one.judged) for one in part])) for part in (own, others))
+    if drawn is None:
+        return Difference(mean - other, None, None, None)
+    gap = drawn[key] - drawn[chosen]
+    return Difference(mean - other, interval(gap), p_value(gap), _mcnemar(own, others))
+
+
+def _cost(own: Sequence[Entrant]) -> Cost:
+    seconds = [one.core_seconds for one in own if one.core_seconds is not None]
+    return Cost(
+        float(np.mean(seconds)) if len(seconds) == len(own) else None,
+        own[0].parameters,
+        round(np.mean([one.num_bytes for one in own])),
+        float(np.mean([one.milliseconds for one in own])),
     )
 
 

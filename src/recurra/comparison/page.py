@@ -89,7 +89,7 @@ def interval_chart(found: Comparison) -> str:
     """A line for each row with its interval, and a hollow dot for each baseline, as an <svg>."""
     lines = [(row.name, row.figure.mean, row.interval, row.name == found.reference) for row in found.rows]
     baselines = [(name, figures[found.tag]) for name, figures in found.baselines.items()]
-    ends = [end for _, mean, own, _ in lines for end in (mean, *own)] + [value for _, value in baselines]
+    ends = [end for _, mean, own, _ in lines for end in (mean, *(own or ()))] + [value for _, value in baselines]
     names = [shorten(name, _LONGEST_NAME) for name in (*(one[0] for one in lines), *(one[0] for one in baselines))]
     left = 24 + round(6.9 * max(display_width(name) for name in names))
     axis = Axis(*linear_span(ends, 0.05), left, WIDTH - RIGHT)
@@ -105,10 +105,13 @@ def interval_chart(found: Comparison) -> str:
         parts.append(f'<text class="label" x="{left - 14}" y="{y + 4}" text-anchor="end">{escape(name)}</text>')
     for place, (name, mean, own, is_reference) in enumerate(lines):
         y, colour = LINE * place + LINE // 2 + 4, 2 if is_reference else 1
-        tip = f"{name}: {format_number(mean)} ({format_number(own.low)} – {format_number(own.high)})"
+        low, high = own or (mean, mean)
+        tip = f"{name}: {format_number(mean)}" + (
+            "" if own is None else f" ({format_number(low)} – {format_number(high)})"
+        )
         parts.append(
-            f'<g><title>{escape(tip)}</title><line class="line s{colour}" x1="{axis.place(own.low)}" y1="{y}" '
-            f'x2="{axis.place(own.high)}" y2="{y}"/><circle class="dot s{colour}" cx="{axis.place(mean)}" cy="{y}" '
+            f'<g><title>{escape(tip)}</title><line class="line s{colour}" x1="{axis.place(low)}" y1="{y}" '
+            f'x2="{axis.place(high)}" y2="{y}"/><circle class="dot s{colour}" cx="{axis.place(mean)}" cy="{y}" '
             'r="5"/></g>'
         )
     for place, (name, value) in enumerate(baselines, start=len(lines)):
@@ -132,12 +135,12 @@ def _table(found: Comparison, words: dict[str, str], tag: str) -> str:
 
 
 def _result(row: Row, words: dict[str, str]) -> list[str]:
-    low, high = map(format_number, row.interval)
-    cells = [row.name, str(len(row.runs)), spread(row), f"{low} – {high}"]
+    held = "" if row.interval is None else " – ".join(map(format_number, row.interval))
+    cells = [row.name, str(len(row.runs)), spread(row), held]
     gap = row.difference
     if gap is None:
         return [*cells, words["reference"], "", ""]
-    return [*cells, signed(gap.mean), f"{gap.p:.4f}", "" if gap.mcnemar is None else f"{gap.mcnemar:.4f}"]
+    return [*cells, signed(gap.mean), *("" if p is None else f"{p:.4f}" for p in (gap.p, gap.mcnemar))]
 
 
 def _cost(row: Row) -> list[str]:

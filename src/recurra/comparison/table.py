@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any, Literal
 
 from recurra.comparison.comparing import SIGNIFICANT, Comparison, Row
+from recurra.comparison.significance import Interval
 from recurra.comparison.slices import Slicing
 from recurra.runs.axes import display_width
 
@@ -16,6 +17,7 @@ SENTENCES = {
         "better": "{} is better than {} ({}, {}, {}).",
         "worse": "{} is worse than {} ({}, {}, {}).",
         "same": "{} and {} can't be told apart on these items ({}, {}, {}).",
+        "few": "{} against {}: {}, on too few items to tell it from chance.",
         "bootstrap": "paired bootstrap",
         "baseline": "No run beats the baseline {}: {}.",
         "seeds": "Items alone are drawn anew, not the training: where a row is of one seed, another may change it.",
@@ -24,6 +26,7 @@ SENTENCES = {
         "better": "{} 优于 {}（{}，{}，{}）。",
         "worse": "{} 不如 {}（{}，{}，{}）。",
         "same": "在这些样本上无法区分 {} 与 {}（{}，{}，{}）。",
+        "few": "{} 与 {} 相差 {}，但样本太少，无法与偶然区分。",
         "bootstrap": "配对自助法",
         "baseline": "没有一个运行胜过基线 {}：{}。",
         "seeds": "这里只重抽了样本，没有重新训练：只有一个种子的行，换一个种子结果可能不同。",
@@ -54,6 +57,9 @@ def verdicts(found: Comparison, lang: Literal["en", "zh"] = "en") -> list[str]:
         if (gap := row.difference) is None:
             continue
         p, test = (gap.p, say["bootstrap"]) if gap.mcnemar is None else (gap.mcnemar, "McNemar")
+        if p is None:
+            said.append(say["few"].format(row.name, reference.name, signed(gap.mean)))
+            continue
         better = found.better(row.figure.mean, reference.figure.mean)
         key = "same" if p >= SIGNIFICANT else "better" if better else "worse"
         chance = "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
@@ -78,8 +84,7 @@ def slicing_lines(found: Slicing) -> list[str]:
     head = [found.by, "items", found.tag, "95 %", "loss"]
     table = [head]
     for part in found.parts:
-        drawn = "" if part.interval is None else f"{figure(part.interval.low)} to {figure(part.interval.high)}"
-        table.append([part.name, f"{part.items:,}", figure(part.figure), drawn, f"{part.loss:.3g}"])
+        table.append([part.name, f"{part.items:,}", figure(part.figure), span(part.interval), f"{part.loss:.3g}"])
     used = [place for place in range(len(head)) if any(row[place] for row in table[1:])]
     lines = aligned([[row[place] for place in used] for row in table])
     if found.left_out:
@@ -131,19 +136,20 @@ def spread(row: Row) -> str:
     return figure(own.mean) if own.deviation is None else f"{figure(own.mean)} ± {figure(own.deviation)}"
 
 
+def span(own: Interval | None, shown: Callable[[float], str] = figure) -> str:
+    """Both ends of an interval; nothing where there is none."""
+    return "" if own is None else f"{shown(own.low)} to {shown(own.high)}"
+
+
 def _cells(row: Row) -> list[str]:
     cost, gap = row.cost, row.difference
     seeds = f" ({len(row.runs)} seeds)" if len(row.runs) > 1 else ""
-    cells = [row.name + seeds, spread(row), f"{figure(row.interval.low)} to {figure(row.interval.high)}"]
+    cells = [row.name + seeds, spread(row), span(row.interval)]
     if gap is None:
         cells += ["(reference)", "", "", ""]
     else:
-        cells += [
-            signed(gap.mean),
-            f"{signed(gap.interval.low)} to {signed(gap.interval.high)}",
-            f"{gap.p:.4f}",
-            "" if gap.mcnemar is None else f"{gap.mcnemar:.4f}",
-        ]
+        chances = ("" if p is None else f"{p:.4f}" for p in (gap.p, gap.mcnemar))
+        cells += [signed(gap.mean), span(gap.interval, signed), *chances]
     seconds = "" if cost.core_seconds is None else f"{cost.core_seconds:,.0f}"
     return [*cells, seconds, f"{cost.parameters:,}", f"{cost.num_bytes / 1e6:.1f}", f"{cost.milliseconds:.3g}"]
 

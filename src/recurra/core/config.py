@@ -130,8 +130,19 @@ def parse(cls: type[C], values: Mapping[str, Any], *, source: str = "", lines: L
     try:
         return cls.model_validate(_numbers(values))
     except ValidationError as error:
-        faults = [_describe_fault(cls, dict(fault), source, lines or {}) for fault in error.errors()]
+        given = error.errors()
+        # a list whose items are wrong is called too short as well
+        told = [
+            one for one in given if one["type"] != "too_short" or not any(_is_inside(other, one) for other in given)
+        ]
+        faults = [_describe_fault(cls, dict(fault), source, lines or {}) for fault in told]
         raise ConfigError("\n".join(dict.fromkeys(faults))) from error
+
+
+def _is_inside(fault: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether a fault is of a part of what another is of."""
+    place = other["loc"]
+    return len(fault["loc"]) > len(place) and fault["loc"][: len(place)] == place
 
 
 def to_yaml(config: Config) -> str:

@@ -128,7 +128,9 @@ def _finetuned(
         return finetune_further(paths, pretrained)
     if own != "language-modelling":
         kind = pretrained.model.kind
-        raise ConfigError(f"{start}: a {kind}, and fine-tuning for another task starts from a language model.")
+        raise ConfigError(
+            f"{start}: a model of {own} ({kind}), and fine-tuning for another task starts from a language model."
+        )
     if task in READING_RECIPES:
         config = recipe(base or READING_RECIPES[task])
         return with_language_models(config, paths, pretrained, backward)

@@ -86,7 +86,7 @@ class SeriesClassification(WholeSeries):
             labels = fit_labels(names)
             coding = SeriesCoding.fit([row.values for row in rows.train], config.normalisation, config.missing)
             fitted = FittedSeries(coding, whole.columns)
-        counts = np.bincount([labels.index(name, "") for name in names], minlength=len(labels))
+        counts = np.bincount([labels.index(row.label, row.where) for row in rows.train], minlength=len(labels))
         task = cls(config, fitted, labels, counts)
         splits = Splits(*(task.examples(part) if part else None for part in rows))
         shown = ", ".join(labels.names[:12]) + (", ..." if len(labels) > 12 else "")

@@ -127,9 +127,9 @@ class TextClassification(TextItems):
             vocabulary, added = extend(known, texts, given.new_words)
             notes = (*notes, *added)
         counts = np.zeros(len(labels))
-        for row in names:
-            for name in row:
-                counts[labels.index(name, "")] += 1
+        for row, given_names in zip(rows.train, names, strict=True):
+            for name in given_names:
+                counts[labels.index(name, row.where)] += 1
         columns = {"text": choice.text_column, "label": choice.label}
         task = cls(config, vocabulary, labels, counts, columns)
         splits = Splits(*(task._encode_rows(part, choice) if part else None for part in rows))
