@@ -47,7 +47,7 @@ def test_a_classifier_drops_words_but_no_characters(name: str, dropped: float, g
 
 
 def test_another_task_starts_from_a_language_model() -> None:
-    with pytest.raises(ConfigError, match="runs/old: a model of tagging .*starts from a language model"):
+    with pytest.raises(ConfigError, match=r"runs/old: a model of tagging .*starts from a language model"):
         finetune_recipe("runs/old", RECIPES["tagger"](), "text-classification", {"data.train": "new.csv"})
 
 
