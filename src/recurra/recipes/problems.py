@@ -47,4 +47,4 @@ def parity() -> RunConfig:
 
 def anbn() -> RunConfig:
     """As many b as a, and more of them than in the training."""
-    return _problem(AnBnConfig(), LSTMConfig(), learning_rate=0.01, epochs=10, hidden_size=16)
+    return _problem(AnBnConfig(), LSTMConfig(chrono_max=200), learning_rate=0.01, epochs=10, hidden_size=16)
