@@ -5,8 +5,8 @@
     python benchmarks/problems.py --table results.jsonl
 
 Every run is a recipe with the options that its line names; learning rates were chosen in a few short runs by their
-validation. Core-seconds are those of the training. Each run is a JSON line, added to `--out`;
-`--table` makes the Markdown table of what stands there: means over the seeds. The data need no files.
+validation. Core-seconds are those of the training. Each run is a JSON line, added to `--out`; `--table` makes the
+Markdown table of what stands there, means over the seeds, and lists the runs. The data need no files.
 """
 
 from __future__ import annotations
@@ -84,6 +84,22 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def listing(rows: Sequence[dict[str, Any]]) -> str:
+    """Every run as a command, with its figures, in Markdown."""
+    lines = ["| run | seed | figures of the test | updates | core-seconds |", "|---" * 5 + "|"]
+    for row in sorted(rows, key=lambda row: (list(PROBLEMS).index(row["problem"]), list(CELLS).index(row["cell"]))):
+        flat = {f"{key}.{name}": own for key, value in row["options"].items() for name, own in _parts(value)}
+        options = " ".join(f"{name.removesuffix('.')}={value}" for name, value in flat.items())
+        figures = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in row["test"].items())
+        cells = (f"`{row['recipe']} {options}`", row["seed"], figures, row["updates"], f"{row['core_seconds']:.0f}")
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
+    return "\n".join(lines)
+
+
+def _parts(value: Any) -> list[tuple[str, Any]]:
+    return list(value.items()) if isinstance(value, dict) else [("", value)]
+
+
 def _chance(problem: str, chance: Mapping[str, float]) -> str:
     best = min if PROBLEMS[problem][2] == "mse" else max
     return f"{best(chance.values()):.3g}"
@@ -108,7 +124,8 @@ def main() -> None:
     parser.add_argument("options", nargs="*")
     given = parse(parser)
     if given.table is not None:
-        print(table([json.loads(line) for line in given.table.read_text(encoding="utf-8").splitlines()]))
+        stored = [json.loads(line) for line in given.table.read_text(encoding="utf-8").splitlines()]
+        print(table(stored), listing(stored), sep="\n\n")
         return
     rows = []
     for problem in given.problems.split(","):
