@@ -11,6 +11,7 @@ from collections.abc import Collection
 from typing import cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recurra.core.batch import BatchStream, ModelOutput, Task
@@ -38,7 +39,7 @@ class Pull(nn.Module):
     def forward(self) -> Tensor:
         """The penalty of the weights of now."""
         distances = [
-            (cast(Tensor, module._parameters[own]) - start).square().sum()
+            F.mse_loss(cast(Tensor, module._parameters[own]), start, reduction="sum")
             for (module, own), start in zip(self._places, self.buffers(), strict=True)
         ]
         return self.strength / 2 * torch.stack(distances).sum()
