@@ -24,7 +24,7 @@ def built(**options: Any) -> TextClassifier:
 
 def test_each_reader_answers_for_itself_in_training() -> None:
     model = built(backward_lm=SIZES)
-    forward, backward = model(INPUTS).prediction
+    forward, backward = model(INPUTS).prediction.unbind(1)
     forward.sum().backward()
     assert model.backward_encoder is not None
     assert all(weight.grad is None for weight in model.backward_encoder.parameters())
@@ -49,7 +49,7 @@ def test_loss_of_several_readers_is_the_mean_of_theirs() -> None:
     batch = Batch(INPUTS, TARGETS)
     first, second = torch.randn(3, 3), torch.randn(3, 3)
     alone = [task.loss(logits, batch).mean() for logits in (first, second)]
-    torch.testing.assert_close(task.loss((first, second), batch).mean(), torch.stack(alone).mean())
+    torch.testing.assert_close(task.loss(torch.stack([first, second], 1), batch).mean(), torch.stack(alone).mean())
 
 
 def test_naive_bayes_is_silent_in_training_and_has_half_the_say_in_evaluation() -> None:

@@ -67,7 +67,7 @@ class TextClassifier(nn.Module):
             inputs: data (B, T) vocabulary indices.
             state: to go on from, for texts that come in parts; None starts afresh.
         Returns:
-            Logits (B, num_labels), in training those of each reader in a tuple if there are two; the encoder's state.
+            Logits (B, num_labels), in training (B, 2, num_labels) where two encoders read; the encoder's state.
         Raises:
             ShapeError: a state, and an encoder that reads backward.
         """
@@ -77,10 +77,10 @@ class TextClassifier(nn.Module):
             if state is not None:
                 raise ShapeError("a classifier that reads backward too needs whole texts: pass state=None.")
             read.append(self.backward_encoder(mirrored(inputs)).outputs)
-        opinions = [head(outputs) for head, outputs in zip(self.heads, read, strict=True)]
+        opinions = torch.stack([head(outputs) for head, outputs in zip(self.heads, read, strict=True)], 1)
         if self.training:
-            return ModelOutput(opinions[0] if len(opinions) == 1 else tuple(opinions), encoded.state)
-        logits = torch.stack(opinions).mean(0)
+            return ModelOutput(opinions if len(self.heads) > 1 else opinions[:, 0], encoded.state)
+        logits = opinions.mean(1)
         if self.naive_bayes is not None:
             logits = (logits + self.naive_bayes(inputs)) / 2
         return ModelOutput(logits, encoded.state)

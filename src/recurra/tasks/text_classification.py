@@ -9,8 +9,6 @@ is a row of zeros and ones, and each label has a sigmoid of its own.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import reduce
-from operator import add
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -53,6 +51,7 @@ from recurra.metrics import (
 from recurra.tasks.base import Preparation, Prepared, StreamOptions, TextItems, extend, require_texts
 from recurra.tasks.figures import class_tables, figures_of
 from recurra.tasks.judging import Judged, f1_figure, judge_labels, nats_of
+from recurra.tasks.whole_series import each_member
 
 
 class TextClassificationConfig(Config):
@@ -192,20 +191,19 @@ class TextClassification(TextItems):
             for n, (text, label) in enumerate(rows)
         ]
 
-    def loss(self, prediction: Tensor | tuple[Tensor, ...], batch: Batch) -> LossSum:
-        """Cross-entropy, or binary cross-entropy of each label; of all readers, where several answer in training."""
-        if isinstance(prediction, tuple):
-            return reduce(add, (self.loss(logits, batch) for logits in prediction))
+    def loss(self, prediction: Tensor, batch: Batch) -> LossSum:
+        """Cross-entropy, or binary cross-entropy of each label; of each reader, where several answer in training."""
+        logits, targets = each_member(prediction, batch.targets)
         if self.config.multi_label:
             smoothing = self.config.label_smoothing  # towards "as likely as not", for each label by itself
-            return binary_cross_entropy(prediction, batch.targets * (1 - smoothing) + smoothing / 2)
+            return binary_cross_entropy(logits, targets * (1 - smoothing) + smoothing / 2)
         if self._weights is None:
-            return cross_entropy(prediction, batch.targets, None, self.config.label_smoothing)
-        weights = self._weights.to(prediction.device)
+            return cross_entropy(logits, targets, None, self.config.label_smoothing)
+        weights = self._weights.to(logits.device)
         total = torch.nn.functional.cross_entropy(
-            prediction.float(), batch.targets, weights, reduction="sum", label_smoothing=self.config.label_smoothing
+            logits.float(), targets, weights, reduction="sum", label_smoothing=self.config.label_smoothing
         )
-        return LossSum(total, weights[batch.targets].sum())
+        return LossSum(total, weights[targets].sum())
 
     def predict(self, prediction: Tensor, batch: Batch) -> list[Classified | MultiClassified]:
         """Each row's label (or labels), with the probabilities of all."""
