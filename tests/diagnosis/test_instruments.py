@@ -140,10 +140,19 @@ def test_needs_find_the_distance_and_ignore_what_the_window_shows() -> None:
         if draw.random() < 0.8:
             tokens[place] = tokens[place - 20]
     whole = torch.tensor(tokens)[None]
-    found = needs([Batch(Sequences(whole[:, :-1]), whole[:, 1:])], 64)
-    assert found is not None and int(np.argmax(found.information)) + 1 == 20
-    assert found.beyond(8)[0] == 20 and found.beyond(32) is None  # type: ignore[index]
-    assert needs([Batch(Sequences(torch.randn(2, 5, 3)), torch.zeros(2, 5))], 8) is None
+    stream = [Batch(Sequences(whole[:, :-1]), whole[:, 1:])]
+    found = needs(stream, 64, 8)
+    assert found is not None and found.beyond == 20 and found.is_hidden
+    assert found.fresh == pytest.approx(found.information[19], rel=0.1)
+    assert not needs(stream, 64, 32).is_hidden  # type: ignore[union-attr]
+    assert needs([Batch(Sequences(torch.randn(2, 5, 3)), torch.zeros(2, 5))], 8, 4) is None
+
+
+def test_what_near_tokens_tell_as_well_needs_no_memory() -> None:
+    """In a chant that comes again every 21 tokens, two of them tell what follows."""
+    whole = torch.tensor([*range(15), *range(14, 8, -1)]).repeat(300)[None]
+    found = needs([Batch(Sequences(whole[:, :-1]), whole[:, 1:])], 64, 8)
+    assert found is not None and found.information[20] > 2 and not found.is_hidden
 
 
 def test_a_classifier_reads_no_padding_and_the_share_is_counted() -> None:

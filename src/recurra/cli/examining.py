@@ -50,7 +50,7 @@ def run_diagnose(
     print(json.dumps(diagnosis.to_json(), ensure_ascii=False) if as_json else "\n".join(diagnosis.lines(lang)))
     say("\n" + words["wrote"].format(page))
     if apply is not None:
-        say(words["applied"].format(apply) + ("" if changed else f" ({words['nothing']})"))
+        say(words["applied" if changed else "nothing"].format(apply))
 
 
 def _patient(what: str, overrides: Sequence[str], data: DataFlags, cache: Path) -> Patient:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from pathlib import Path
 
 from recurra.diagnosis.examination import Examination
@@ -10,7 +11,8 @@ from recurra.training.logs import open_tensorboard
 
 
 def write_events(folder: Path, found: Examination) -> None:
-    """Write event files whose steps are steps in time; nothing where TensorBoard is not installed."""
+    """Write event files whose steps are steps in time, in place of older ones; none without TensorBoard."""
+    shutil.rmtree(folder, ignore_errors=True)
     log = open_tensorboard("auto", folder, None)
     if log is None:
         return

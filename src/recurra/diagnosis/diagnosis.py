@@ -110,7 +110,7 @@ class Diagnosis:
         return page
 
     def apply(self, path: Path) -> dict[str, Any]:
-        """Write a run file with the mends; what was changed.
+        """Write a run file with the mends; what was changed. Without any there is no file.
 
         Raises:
             OutputError: the file is there already, or can't be written.
@@ -119,6 +119,8 @@ class Diagnosis:
             raise OutputError(f"{path} is there already, and nothing is overwritten. Choose another --apply.")
         require_writable(path.parent)
         config, overrides = self.mended()
+        if not overrides:
+            return {}
         head = "".join(f"# {finding.title()}: {finding.options() or finding.mend()}\n" for finding in self.findings)
         write_text(path, head + to_yaml(config))
         return overrides

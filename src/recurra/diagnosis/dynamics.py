@@ -60,10 +60,11 @@ def _measure(record: CellRecord, lengths: Tensor) -> Dynamics | None:
         return None
     chosen = record.steps[max(0, num_steps - _STEPS - _SETTLING) : num_steps]
     logs = growth(record.recur, [(step.projected[rows], _rows(step.before, rows)) for step in chosen])
-    kept = logs[_SETTLING:].mean(1)
-    exponents = sorted(kept.mean(0).tolist(), reverse=True)
-    gain = kept[:, 0].cumsum(0).clamp(-80, 80).exp().tolist()
-    return Dynamics(tuple(exponents), (1.0, *gain), spectral_radius(record.cell))
+    # the median, as a row whose units are all off for one step would outweigh all others
+    kept = logs[_SETTLING:].median(1).values
+    exponents, order = kept.mean(0).sort(descending=True)
+    gain = kept[:, order[0]].cumsum(0).clamp(-80, 80).exp().tolist()
+    return Dynamics(tuple(exponents.tolist()), (1.0, *gain), spectral_radius(record.cell))
 
 
 def growth(recur: Recur, steps: list[tuple[Tensor, State]]) -> Tensor:

@@ -125,7 +125,7 @@ def _look_at_data(patient: Patient, found: Examination) -> None:
     if stream is not None and stream.carries_state:
         window = patient.config.training.tbptt_length
         steps = patient.batches("train", max(1, 4096 // window), rows=16)
-        found.needs = _attempt(found, "needs", lambda: needs(steps, max(256, 4 * window)))
+        found.needs = _attempt(found, "needs", lambda: needs(steps, max(256, 4 * window), window))
 
 
 def _rows(patient: Patient) -> int:

@@ -14,7 +14,7 @@ from recurra.diagnosis.patient import Patient
 from recurra.diagnosis.wording import PLACES
 
 _LEFT = 1e-3
-_GROWN = 1e5
+_GROWN, _FAST = 1e3, 0.15
 _DEAD = 0.3
 
 
@@ -91,16 +91,14 @@ def _enough_rows(patient: Patient) -> bool:
 
 
 def _window(patient: Patient, found: Examination) -> Iterator[Finding]:
-    window = patient.config.training.tbptt_length
-    hidden = None if found.needs is None else found.needs.beyond(window)
-    if found.needs is not None and hidden is not None:
-        distance, told, _ = hidden
-        better = 2 ** math.ceil(math.log2(1.5 * distance))
+    told = found.needs
+    if told is not None and told.is_hidden:
+        better = 2 ** math.ceil(math.log2(1.5 * told.beyond))
         figures = {
-            "distance": distance,
-            "found": told,
-            "entropy": found.needs.entropy,
-            "window": window,
+            "distance": told.beyond,
+            "found": told.information[told.beyond - 1],
+            "entropy": told.entropy,
+            "window": told.window,
             "better": better,
         }
         yield Finding("window-too-short", "fault", figures, {"training.tbptt_length": better})
@@ -161,7 +159,7 @@ def _states(patient: Patient, inside: Inside, found: Examination) -> Iterator[Fi
 
 
 def _explodes(measured: Dynamics) -> bool:
-    return measured.largest > 0.05 and max(measured.gain) > _GROWN
+    return measured.largest > _FAST and max(measured.gain) > _GROWN
 
 
 def _vanishes(measured: Dynamics) -> bool:

@@ -316,7 +316,7 @@ WORDS: dict[str, dict[str, str]] = {
         "show": "Show",
         "footer": "Written by recurra. This page loads nothing from elsewhere.",
         "applied": "The mends stand in {0}. Train with them: recurra train {0}",
-        "nothing": "there is nothing among the options to change",
+        "nothing": "There is no option to change: {} was not written.",
         "wrote": "The page with all plots: {}",
     },
     "zh": {
@@ -381,7 +381,7 @@ WORDS: dict[str, dict[str, str]] = {
         "show": "展开",
         "footer": "由 recurra 生成。本页不从外部加载任何内容。",
         "applied": "修改已写入 {0}。按其训练：recurra train {0}",
-        "nothing": "没有可以修改的选项",
+        "nothing": "没有可以修改的选项：未写入 {}。",
         "numbered": "第 {} 层",
         "forward": "（正向）",
         "backward": "（反向）",
