@@ -2,9 +2,10 @@
 
     RECURRA_DATA=... python benchmarks/tuning.py overhead|ptb [--seed 0] [--threads 1]
 
-overhead: wall and core time of n trials of `recurra tune` in one process against n plain runs of the same options, in
-turns, so that both meet the same machine. ptb: a search of short trials on half of the training text, then one run of
-the best options and one of the recipe as it stands on all of it. The last line is JSON.
+overhead: wall and core time of n trials of `recurra tune` in one process against n plain runs of the same options, and
+against their training alone, in turns, so that all meet the same machine; the least of three rounds each. ptb: a search
+of short trials on half of the training text, then one run of the best options and one of the recipe as it stands on all
+of it. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ from measured import data, run_one  # isort: skip
 
 import gzip
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from recurra.recipes import recipe
-from recurra.runs import Run, RunConfig, override, train
+from recurra.runs import Run, RunConfig, override, rehearse, train
 from recurra.tuning import Search, tune
 
 _TRIALS, _ROUNDS = 4, 3
@@ -35,17 +36,18 @@ def overhead(folder: Path, seed: int) -> dict[str, Any]:
     config = override(
         recipe("char-lm", **options), {"tune.space": {"optimizer.learning_rate": [2e-3, 4e-3, 6e-3, 8e-3]}}
     )
-    spent: dict[str, list[tuple[float, float]]] = {"tune": [], "plain": []}
+    spent: dict[str, list[tuple[float, float]]] = {"tune": [], "plain": [], "training_alone": []}
     for number in range(_ROUNDS):
         spent["tune"].append(_timed(_search, config, folder / f"tune{number}"))
         spent["plain"].append(_timed(_plain, config, folder / f"plain{number}"))
+        spent["training_alone"].append(_timed(_training_alone, config, folder / f"alone{number}"))
     wall, core = ({name: min(times[part] for times in found) for name, found in spent.items()} for part in (0, 1))
     return {
         "trials": _TRIALS,
         "wall_seconds": {name: round(seconds, 2) for name, seconds in wall.items()},
         "core_seconds_of": {name: round(seconds, 2) for name, seconds in core.items()},
-        "wall_ratio": round(wall["tune"] / wall["plain"], 3),
-        "core_ratio": round(core["tune"] / core["plain"], 3),
+        "wall_ratio": {name: round(wall["tune"] / seconds, 3) for name, seconds in wall.items()},
+        "core_ratio": {name: round(core["tune"] / seconds, 3) for name, seconds in core.items()},
     }
 
 
@@ -64,11 +66,21 @@ def _search(config: RunConfig, out: Path) -> None:
 
 
 def _plain(config: RunConfig, out: Path) -> None:
+    """The runs with all that a run does at its end: evaluation, baselines, report, saved model."""
+    for run in _runs(config, out):
+        train(run)
+
+
+def _training_alone(config: RunConfig, out: Path) -> None:
+    for run in _runs(config, out):
+        rehearse(run)
+
+
+def _runs(config: RunConfig, out: Path) -> Iterator[Run]:
     assert config.tune is not None
-    rates = config.tune.space["optimizer.learning_rate"]
-    for number, rate in enumerate(rates):
+    for number, rate in enumerate(config.tune.space["optimizer.learning_rate"]):
         plain = override(config, {"tune": None, "optimizer.learning_rate": rate})
-        train(Run(config=plain, out=out / str(number), quiet=True, say=lambda _: None))
+        yield Run(config=plain, out=out / str(number), quiet=True, say=lambda _: None)
 
 
 def _timed(action: Callable[[RunConfig, Path], None], config: RunConfig, out: Path) -> tuple[float, float]:

@@ -44,6 +44,16 @@ def test_a_grid_finds_the_best_cell_and_says_what_luck_is(run: RunConfig, tmp_pa
     with open(tmp_path / "out" / "trials.csv", encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert {row["model.cell"] for row in rows} == {"lstm", "gru"} and all(float(row["nats"]) > 0 for row in rows)
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    parts = (
+        "What luck is worth",
+        "Parallel coordinates",
+        "Importance",
+        "by trial",
+        "optimizer.learning_rate",
+        "2 seeds",
+    )
+    assert all(part in page for part in parts) and "http" not in page and "nan" not in page.lower().split("<script")[0]
     folder = tmp_path / "out" / f"final-{outcome.best.number:04d}" / "best-seed1"
     assert load(folder).evaluate(run.data.valid)["nats"] == pytest.approx(nats["values"][0], rel=1e-5)
 
@@ -100,7 +110,7 @@ def test_the_command_prints_a_table_or_json(run: RunConfig, tmp_path: Path, caps
     path.write_text(to_yaml(override(run, SPACE)), encoding="utf-8")
     main(["tune", str(path), "--trials", "2", "--seeds", "0", "--out", str(tmp_path / "out")])
     shown = capsys.readouterr()
-    assert "optimizer.learning_rate=" in shown.out and "best.yaml" in shown.out and "trial 0" in shown.err
+    assert " learning_rate=" in shown.out and "best.yaml" in shown.out and "trial 0" in shown.err
     words = ["--trials", "2", "--seeds", "0", "--out", str(tmp_path / "out"), "--resume", "--json", "--quiet"]
     main(["tune", str(path), *words])
     printed = capsys.readouterr()

@@ -56,17 +56,22 @@ class Outcome:
         return [kept[number] for number in sorted(kept)]
 
     @property
+    def finished(self) -> list[FrozenTrial]:
+        """The trials that came to their end."""
+        return [trial for trial in self.trials if trial.state.name == "COMPLETE"]
+
+    @property
     def as_it_stands(self) -> FrozenTrial | None:
         """The trial of the run as it stands, if it came to its end."""
         own = self.space.current()
-        same = (trial for trial in self.trials if trial.value is not None and trial.params.items() <= own.items())
+        same = (trial for trial in self.finished if trial.params.items() <= own.items())
         return next(same, None)
 
     def importance(self) -> dict[str, float]:
         """How much of the spread of the trials each option explains, 0 to 1 (PED-ANOVA); nothing of too few trials."""
         from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
-        if len({trial.value for trial in self.trials if trial.state.name == "COMPLETE"}) < _FEWEST:
+        if len({trial.value for trial in self.finished}) < _FEWEST:
             return {}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that few trials tell little, the report says itself

@@ -20,8 +20,8 @@ def render(outcome: Outcome, summary: dict[str, Any]) -> str:
     title = f"Search · {outcome.search.name}"
     points = [
         plots.Point(trial.number, trial.value, outcome.space.values(trial.params))
-        for trial in outcome.trials
-        if trial.state.name == "COMPLETE" and trial.value is not None
+        for trial in outcome.finished
+        if trial.value is not None
     ]
     parts = [
         f"<header><h1>{escape(title)}</h1><p>{escape(_facts(outcome, summary))}</p></header>",
@@ -66,7 +66,8 @@ def _finals(summary: dict[str, Any]) -> str:
             cost = format_number(sum(runs["core_seconds"]) / len(runs["core_seconds"]))
             rows.append([name, *(spread(runs["metrics"][tag]) for tag in tags), cost])
     split, count = next((runs["split"], len(runs["seeds"])) for runs in found.values())
-    told = f"Mean ± deviation over {count} seeds that no trial had, on the {split} split."
+    over = "over 1 seed" if count == 1 else f"± deviation over {count} seeds"
+    told = f"Mean {over} that no trial had, on the {split} split."
     if BEST not in found:
         told += " No trial was better than the run as it stands."
     return card(table(["options", *tags, "core-seconds"], rows, last="own") + muted(told))

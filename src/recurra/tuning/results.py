@@ -9,12 +9,11 @@ from typing import Any
 from recurra.core.config import to_yaml
 from recurra.core.files import write_json, write_text
 from recurra.runs.axes import format_number
-from recurra.tuning.finals import AS_IT_STANDS
 from recurra.tuning.outcome import Outcome, spread
 from recurra.tuning.report import render
-from recurra.tuning.scales import written
+from recurra.tuning.scales import short_names, told
 
-_SHOWN = 10
+_SHOWN, _METRICS = 10, 5
 
 
 def write_results(outcome: Outcome) -> dict[str, Any]:
@@ -33,24 +32,18 @@ def write_results(outcome: Outcome) -> dict[str, Any]:
 
 def shown(outcome: Outcome, summary: dict[str, Any]) -> str:
     """The results for the screen."""
-    finished = [trial for trial in outcome.trials if trial.state.name == "COMPLETE"]
-    ranked = sorted(finished, key=lambda trial: trial.value or 0.0, reverse=summary["better"] == "more")
-    lines = [f"{'trial':>6}  {outcome.tag:>10}  options"]
+    ranked = sorted(outcome.finished, key=lambda trial: trial.value or 0.0, reverse=summary["better"] == "more")
+    lines, names = [f"{'trial':>6}  {outcome.tag:>10}  options"], short_names(outcome.space.entries)
     for trial in ranked[:_SHOWN]:
-        values = outcome.space.values(trial.params)
-        lines.append(f"{trial.number:>6}  {format_number(trial.value or 0.0):>10}  {_told(values)}")
+        values = told(outcome.space.values(trial.params), names)
+        lines.append(f"{trial.number:>6}  {format_number(trial.value or 0.0):>10}  {values}")
     lines.append(", ".join(f"{count} {state}" for state, count in summary["trials"].items()))
     for name, found in summary["final"].items():
-        metrics = "  ".join(f"{tag} {spread(values)}" for tag, values in found["metrics"].items())
-        lines.append(f"{name}, {found['split']}, {len(found['seeds'])} seeds: {metrics}")
-    if summary["final"].keys() == {AS_IT_STANDS}:
-        lines.append("no trial was better than the run as it stands")
+        ranked_tags = sorted(found["metrics"], key=lambda tag: tag != outcome.tag)[:_METRICS]
+        metrics = "  ".join(f"{tag} {spread(found['metrics'][tag])}" for tag in ranked_tags)
+        lines.append(f"{name}, {found['split']}, seeds {', '.join(map(str, found['seeds']))}: {metrics}")
     lines.append(f"best options: {outcome.search.out / 'best.yaml'}; report: {outcome.search.out / 'report.html'}")
     return "\n".join(lines)
-
-
-def _told(values: dict[str, Any]) -> str:
-    return " ".join(f"{name}={written(value)}" for name, value in values.items())
 
 
 def _table(outcome: Outcome) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,3 +65,15 @@ def written(value: Any) -> str:
         rest = {key: given for key, given in value.items() if key != "kind"}
         return f"{value.get('kind', '')} {rest}".strip() if rest else str(value.get("kind", value))
     return format_number(value) if isinstance(value, float) else str(value)
+
+
+def short_names(names: Iterable[str]) -> dict[str, str]:
+    """Each dotted name without its section, where that tells it from the others."""
+    short = {name: name.partition(".")[2] or name for name in names}
+    found = Counter(short.values())
+    return {name: end if found[end] == 1 else name for name, end in short.items()}
+
+
+def told(values: Mapping[str, Any], names: Mapping[str, str]) -> str:
+    """Options for a person, by their short names."""
+    return " ".join(f"{names[name]}={written(value)}" for name, value in values.items())

@@ -116,7 +116,7 @@ def _final_runs(
     study, _ = open_study(storage, search.storage, name, note, less_is_better=less_is_better)
     wanted = cells(configs, search.config.seed, search.seeds)
     phase = Phase(search=search, study=name, out=search.out / f"final-{number:04d}", tag=tag, finals=configs, trials=0)
-    search.say(f"final runs: {' and '.join(configs)}, {search.seeds} seeds each")
+    search.say(f"final runs: {' and '.join(configs)}, {len(wanted)} in all")
     there = [trial.system_attrs.get("fixed_params") for trial in study.get_trials(deepcopy=False)]
     shared(phase, study, storage).lay_out([cell for cell in wanted if cell not in there])
     carry_out(phase, None)

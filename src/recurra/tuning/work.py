@@ -15,7 +15,7 @@ from recurra.runs import Run, RunConfig, rehearse
 from recurra.runs.axes import format_number
 from recurra.tasks import Prepared
 from recurra.training import Progress
-from recurra.tuning.scales import written
+from recurra.tuning.scales import short_names, told
 from recurra.tuning.space import Space
 from recurra.tuning.study import Claim, LostTrial, SharedStudy
 
@@ -94,7 +94,7 @@ class Trials:
     def title(self, claim: Claim) -> str:
         """The trial with its options."""
         values = self._space.values(claim.trial.params)
-        return f"trial {claim.number} [{', '.join(f'{name}={written(value)}' for name, value in values.items())}]"
+        return f"trial {claim.number} [{told(values, short_names(self._space.entries))}]"
 
     def _folder(self, claim: Claim) -> Path:
         return self._out / f"{claim.original:04d}"
