@@ -241,6 +241,12 @@ def test_replay_and_a_pull_keep_what_was_known(call: Call, tmp_path: Path) -> No
     assert after["replay"] < 0.85 * after["plain"] and after["pull"] < 0.85 * after["plain"]
 
 
+def test_an_adapter_can_be_started_from(call: Call, texts: Path, runs: dict[str, Path], tmp_path: Path) -> None:
+    given = ("finetune", runs["bias"] / "adapter", "--data.train", texts / "more.csv", "--out", tmp_path / "on")
+    done = call(*given, *QUICK[1:], "finetune.method=bias")
+    assert done.code == 0 and "recurra merge" in done.err and not (tmp_path / "on" / "adapter").exists(), done.err
+
+
 def test_replay_beside_another_task_keeps_the_encoder(call: Call, texts: Path, words: Path, tmp_path: Path) -> None:
     given = ("finetune", words, "--data.train", texts / "reviews.csv", "optimizer.unfreeze_epochs=0", *QUICK)
     after = {}

@@ -127,13 +127,17 @@ def write_beside(begun: Begun, saved: SavedModel, tensors: dict[str, Tensor]) ->
     """Write the adapter beside the model."""
     run, options = begun.run, begun.run.config.finetune
     assert options is not None
-    if options.adapt_epochs:
-        run.say(
-            "No adapter is written, as the language model was adapted in full. Fine-tune it with --task "
-            "language-modelling first, and start from that."
-        )
-        return
     bases = [base for base in (begun.start.first, begun.start.backward) if base is not None]
+    obstacle = ""
+    if options.adapt_epochs:
+        obstacle = (
+            "the language model was adapted in full. Adapt it first (--task language-modelling), and start from it"
+        )
+    elif any(base.sha256 is None for base in bases):
+        obstacle = "its base is an adapter itself. Make a plain model of that first (recurra merge), and start from it"
+    if obstacle:
+        run.say(f"No adapter is written, as {obstacle}.")
+        return
     folder = run.out / "adapter"
     write_adapter(folder, saved, tensors, bases)
     size = sum(file.stat().st_size for file in folder.iterdir())
