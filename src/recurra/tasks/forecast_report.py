@@ -66,7 +66,8 @@ def judge_windows(
         rows.append([np.sum((errors**2 if squared else errors)[known]), known.sum()])
     terms = np.array(rows, dtype=np.float64).reshape(-1, 2)
     # targets of windows that begin in the same stretch of one horizon overlap
-    stretches = np.stack([split.places[:, 0], split.places[:, 1] // split.horizon], axis=1)
+    series, stretch = split.places[:, 0], split.places[:, 1] // split.horizon
+    alike = series * (int(stretch.max(initial=0)) + 1) + stretch
 
     def shown(place: int) -> tuple[str, str, str]:
         found, truth = predictions[place], references[place]
@@ -75,12 +76,13 @@ def judge_windows(
     return Judged(
         predictions=predictions,
         references=references,
-        terms=pooled(terms, stretches),
+        terms=pooled(terms, alike),
         figure=mean_figure,
         losses=np.nan_to_num(mean_figure(terms)),
         lengths=split.places[:, 1],
         ids=tuple(_window_name(*pair) for pair in zip(predictions, references, strict=True)),
         shown=shown,
+        alike=alike,
         marks={"series": [(truth.series,) for truth in references]},
     )
 

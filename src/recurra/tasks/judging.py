@@ -37,6 +37,7 @@ class Judged:
         lengths: (N,) tokens, words or steps of each item.
         ids: (N,) what the file calls each.
         shown: number of an item -> what a person reads of it.
+        alike: (N,) the same number where items are much alike, such as windows that overlap; None: all differ.
         marks: by name, what there is to tell items apart by: for each the values that it has, such as its label.
     """
 
@@ -48,15 +49,23 @@ class Judged:
     lengths: np.ndarray
     ids: tuple[str, ...]
     shown: Callable[[int], Shown]
+    alike: np.ndarray | None = None
     marks: Mapping[str, Sequence[tuple[str, ...]]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.predictions)
 
     def worst(self, most: int) -> list[tuple[float, Shown]]:
-        """Loss and texts of the items that were answered worst, the worst first; none that cost nothing."""
-        order = np.argsort(-self.losses, kind="stable")[:most].tolist()
-        return [(float(self.losses[place]), self.shown(place)) for place in order if self.losses[place] > 0]
+        """Loss and texts of the items that were answered worst, the worst first.
+
+        Of items that are alike one is named, and none that cost nothing; where there is but one, none is the worst.
+        """
+        order = np.argsort(-self.losses, kind="stable")
+        if self.alike is not None:
+            _, firsts = np.unique(self.alike[order], return_index=True)
+            order = order[np.sort(firsts)]
+        chosen = order[:most].tolist() if len(order) > 1 else []
+        return [(float(self.losses[place]), self.shown(place)) for place in chosen if self.losses[place] > 0]
 
 
 def mean_terms(values: ArrayLike) -> np.ndarray:
@@ -90,15 +99,10 @@ def nats_of(probabilities: Iterable[float]) -> np.ndarray:
 
 
 def pooled(terms: np.ndarray, units: np.ndarray) -> np.ndarray:
-    """(N, K) terms summed over items of the same unit: (M, K).
-
-    Args:
-        terms: of the items.
-        units: (N,) or (N, D), what is drawn together.
-    """
-    _, index = np.unique(units, axis=0, return_inverse=True)
-    sums = np.zeros((int(index.max(initial=-1)) + 1, terms.shape[1]))
-    np.add.at(sums, index.reshape(-1), terms)
+    """(N, K) terms summed over items of the same unit, given by (N,) numbers: (M, K)."""
+    names, index = np.unique(units, return_inverse=True)
+    sums = np.zeros((len(names), terms.shape[1]))
+    np.add.at(sums, index, terms)
     return sums
 
 

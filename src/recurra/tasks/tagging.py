@@ -373,7 +373,7 @@ class Tagging(TextItems):
             losses=np.array(losses, dtype=np.float64),
             lengths=np.array([len(example.tokens) for example in split]),
             ids=tuple(example.id for example in split),
-            shown=lambda place: self._example(predictions[place], references[place]),
+            shown=lambda place: self._wrong(predictions[place], references[place]),
             marks={"label": marks},
         )
 
@@ -443,14 +443,18 @@ class Tagging(TextItems):
             notes.append(f"{len(faults)} sentences were skipped; the first: {faults[0]}")
         return examples
 
-    def _example(self, prediction: Tagged, reference: list[str]) -> tuple[str, str, str]:
-        """A sentence, what was found in it, and what should have been."""
-        row = self.readable(prediction)
+    def _wrong(self, prediction: Tagged, reference: list[str]) -> tuple[str, str, str]:
+        """A sentence, and its spans, or wrongly tagged words: those found in it, and those that should have been."""
+        words = prediction.words
+        asked = " ".join(words)
+        if self.tags.scheme is None:
+            rows = [row for row in zip(words, prediction.tags, reference, strict=True) if row[1] != row[2]]
+            given, wanted = (" ".join(f"{row[0]}/{row[place]}" for row in rows) for place in (1, 2))
+            return asked, given, wanted
         truth = prediction._replace(
             tags=tuple(reference), spans=tuple(TaggedSpan(*s, 1.0) for s in spans_of(reference))
         )
-        asked = " ".join(prediction.words)
-        return asked, self.line(None, row), self.line(None, self.readable(truth))
+        return asked, self.line(None, self.readable(prediction)), self.line(None, self.readable(truth))
 
     def _column(self, what: str, records: Records) -> str | None:
         """The name of the column in the training file, if this file has it too."""
