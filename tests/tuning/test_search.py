@@ -53,7 +53,7 @@ def test_a_grid_finds_the_best_cell_and_says_what_luck_is(run: RunConfig, tmp_pa
         "optimizer.learning_rate",
         "2 seeds",
     )
-    assert all(part in page for part in parts) and "http" not in page and "nan" not in page.lower().split("<script")[0]
+    assert all(part in page for part in parts) and "://" not in page and "nan" not in page
     folder = tmp_path / "out" / f"final-{outcome.best.number:04d}" / "best-seed1"
     assert load(folder).evaluate(run.data.valid)["nats"] == pytest.approx(nats["values"][0], rel=1e-5)
 
@@ -155,7 +155,7 @@ def test_two_processes_share_a_postgresql_study_and_one_is_killed(
     ]
     try:
         number = _kill_in_a_trial(processes[0], postgres)
-        told = processes[1].communicate(timeout=120)[1]
+        told = processes[1].communicate(timeout=300)[1]
     finally:
         for process in processes:
             process.kill()
