@@ -25,6 +25,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (made / "text.txt").write_text("the cat sat on the mat\nthe dog ran far\n" * 12, encoding="utf-8")
     (made / "other.txt").write_text("zebras quiver\n" * 30, encoding="utf-8")
     rows = [f'"{word} it was {n}",{label}' for n in range(20) for word, label in (("good", "pos"), ("bad", "neg"))]
+    steps = np.arange(160)
+    load = 10 + 3 * np.sin(2 * np.pi * steps / 24) + 0.2 * np.random.default_rng(0).normal(size=len(steps))
+    stamps = np.datetime64("2024-01-01T00:00") + steps * np.timedelta64(1, "h")
+    lines = [f"{str(stamp).replace('T', ' ')}:00,{value:.3f}" for stamp, value in zip(stamps, load, strict=True)]
+    (made / "load.csv").write_text("date,load\n" + "\n".join(lines) + "\n", encoding="utf-8")
     (made / "labels.csv").write_text("text,label\n" + "\n".join(rows) + "\n", encoding="utf-8")
     return made
 
@@ -33,7 +38,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trained(folder: Path, call: Any, monkeypatch: pytest.MonkeyPatch) -> Trained:
     """Finished runs by name, trained on first use; their folder is the working directory."""
     snapshots = ("training.average=snapshots", "training.average.count=3", "schedule=cyclic", "schedule.cycles=3")
+    short = ("training.max_updates=6", "model.hidden_size=4")
+    series = ("--data.train", "load.csv", *short, *SMALL)
+    ahead = ("task.calendar.features=[]", "task.horizon=4", "task.context_length=24")
+    odd = ("task.leads=[1,3]", "task.scoring.rest=5", "task.window_length=24")
     jobs: dict[str, tuple[str, ...]] = {
+        "f0": ("forecast", "model.history.patch_length=6", *ahead, *series),
+        "f1": ("forecast", "model=forecast-decoder", *ahead, *series),
+        "a0": ("anomaly-alarms", *odd, *series),
+        "a1": ("anomaly-alarms", *odd, *series, "--seed", "1"),
         "lm0": (*LANGUAGE, "model.hidden_size=8", "--data.train", "text.txt"),
         "lm1": (*LANGUAGE, *GRU, "--seed", "1", "--data.train", "text.txt"),
         "snaps": (*LANGUAGE, *snapshots, "model.hidden_size=8", "--data.train", "text.txt"),
@@ -97,6 +110,35 @@ def test_snapshots_of_one_run_are_members(trained: Trained, call: Any, tmp_path:
     found = results(tmp_path / "snaps")
     assert len(found["members"]) == 3 and all("snapshot-" in name for name in found["members"])
     assert found["valid"]["nats"] <= np.mean([row["nats"] for row in found["members"].values()])
+
+
+def test_a_forecast_of_two_architectures_goes_on_with_each_observation(
+    trained: Trained, call: Any, tmp_path: Path
+) -> None:
+    done = call("ensemble", trained("f0"), trained("f1"), "--out", tmp_path / "both", "--quiet")
+    assert done.code == 0, done.err
+    model, alone = recurra.load(tmp_path / "both"), [recurra.load(name) for name in ("f0", "f1")]
+    series = next(iter(model.items("load.csv")))
+    parts = [one.predict([series])[0] for one in alone]
+    np.testing.assert_allclose(model.predict([series])[0], np.mean(parts, axis=0), rtol=1e-5)
+    lives = [one.live(series.values[:-1, 0]) for one in (model, *alone)]
+    for live in lives:
+        live.update(float(series.values[-1, 0]))
+    own, *others = [live.forecast().mean for live in lives]
+    np.testing.assert_allclose(own, np.mean(others, axis=0), rtol=1e-5)
+    assert np.diff(model.predictions([series])[0].quantiles, axis=-1).min() >= 0
+
+
+def test_anomaly_scores_of_a_stream_are_those_of_the_whole(trained: Trained, call: Any, tmp_path: Path) -> None:
+    done = call("ensemble", trained("a0"), trained("a1"), "--out", tmp_path / "both", "--quiet")
+    assert done.code == 0, done.err
+    model = recurra.load(tmp_path / "both")
+    series = next(iter(model.items("load.csv")))
+    whole = model.predictions([series])[0].scores
+    live: Any = model.task
+    stream = live.live(model.model)
+    found = [stream.update(value, stamp) for value, stamp in zip(series.values[:, 0], series.stamps, strict=True)]
+    np.testing.assert_allclose(found, whole, atol=1e-6)
 
 
 def test_parts_that_a_member_has_seen_are_not_measured(
