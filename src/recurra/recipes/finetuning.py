@@ -19,7 +19,8 @@ from recurra.training.schedule import ConstantConfig, LinearConfig, SlantedTrian
 def finetune_classifier(start: FinetuneConfig, pretrained: RunConfig, backward: RunConfig | None) -> RunConfig:
     """A classifier on a language model's encoder, with the rates of ULMFiT (Howard and Ruder 2018), and naive Bayes.
 
-    All layers learn from the first update on: with few texts, layers that wait for their turn learn too little.
+    All layers learn from the first update on: with few texts, layers that wait for their turn learn too little. The
+    weights of the end are kept: a small validation split would choose among the epochs by luck.
 
     Args:
         start: where the saved language models are.
@@ -43,7 +44,7 @@ def finetune_classifier(start: FinetuneConfig, pretrained: RunConfig, backward: 
         ),
         optimizer=AdamWConfig(learning_rate=6e-3, beta2=0.99, discriminative=2.6, clip_norm=1.0),
         schedule=SlantedTriangularConfig(),
-        training=TrainingConfig(epochs=6, min_updates=500, batch_size=64),
+        training=TrainingConfig(epochs=6, min_updates=500, batch_size=64, monitor="last"),
         finetune=start,
     )
 
