@@ -13,6 +13,7 @@ from recurra.tuning.outcome import Outcome, spread
 from recurra.tuning.scales import written
 
 _MOST_ROWS = 100
+_SPLITS = {"valid": "validation", "test": "test"}
 
 
 def render(outcome: Outcome, summary: dict[str, Any]) -> str:
@@ -67,7 +68,7 @@ def _finals(summary: dict[str, Any]) -> str:
             rows.append([name, *(spread(runs["metrics"][tag]) for tag in tags), cost])
     split, count = next((runs["split"], len(runs["seeds"])) for runs in found.values())
     over = "over 1 seed" if count == 1 else f"± deviation over {count} seeds"
-    told = f"Mean {over} that no trial had, on the {split} split."
+    told = f"Mean {over} that no trial had, on the {_SPLITS[split]} split."
     if BEST not in found:
         told += " No trial was better than the run as it stands."
     return card(table(["options", *tags, "core-seconds"], rows, last="own") + muted(told))

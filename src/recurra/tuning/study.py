@@ -222,17 +222,19 @@ def open_study(
 
 
 def _require_same(study: optuna.Study, url: str, name: str, note: Mapping[str, Any]) -> None:
-    where, other = f"study `{name}` in {public(url)}", "Give the search another --study NAME or --storage."
+    where, other = f"study `{name}` in {public(url)}", "give the search another --study NAME or --storage."
     stored = _note_of(study)
     if stored is None:
-        raise ConfigError(f"{where} was not made by `recurra tune`. {other}")
+        raise ConfigError(f"{where} was not made by `recurra tune`: {other}")
     if stored["task"] != note["task"]:
-        raise ConfigError(f"{where} is about {stored['task']}, and this run about {note['task']}. {other}")
+        raise ConfigError(f"{where} is about {stored['task']}, and this run about {note['task']}: {other}")
     there, here = stored["options"], note["options"]
-    differing = [key for key in sorted({*there, *here}) if there.get(key) != here.get(key)]
+    # another version of recurra may know other options; what is searched must be the same
+    compared = {key for key in {*there, *here} if (key in there and key in here) or key.startswith("tune.")}
+    differing = [key for key in sorted(compared) if there.get(key) != here.get(key)]
     if differing:
         shown = "; ".join(f"{key}: {there.get(key)} there, {here.get(key)} here" for key in differing[:5])
-        raise ConfigError(f"{where} searches with other options ({shown}). Join it with the same ones. Or: {other}")
+        raise ConfigError(f"{where} searches with other options ({shown}). Join it with the same ones, or {other}")
 
 
 def _note_of(study: optuna.Study) -> dict[str, Any] | None:
