@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,8 +11,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from recurra.core.errors import ConfigError, DataError
-from recurra.data import DataConfig, encode_tokens, read_pieces
+from recurra.core.errors import ConfigError
+from recurra.data import encode_tokens, read_pieces
 from recurra.data.records import TextPiece
 from recurra.finetuning import Grown, Replay, match, own_tensors, put, transfer
 from recurra.models import MODELS
@@ -26,7 +25,7 @@ from recurra.training.checkpoint import model_tensors
 
 _MEASURED, _REPLAYED = 40_000, 4_000_000
 """So many characters of a text are measured and replayed at most."""
-_ROWS = 500
+_ROWS = 200
 """So many rows are measured at most where the source is no running text."""
 
 
@@ -49,7 +48,7 @@ def find_source(config: RunConfig, start: Start) -> Source | None:
 
     Raises:
         ConfigError: replay is asked for, and there is nothing to replay.
-        DataError: a named file can't be read.
+        DataError: a file can't be read.
     """
     assert config.finetune is not None
     given, known = config.finetune.source, start.first.config.data
@@ -62,16 +61,9 @@ def find_source(config: RunConfig, start: Start) -> Source | None:
                 "`finetune.replay`: the texts of the pretraining are not where they were. Give finetune.source."
             )
         return None
-    skipped = _MEASURED if more == held else 0
-    replayed = _read(start.first, more, skipped, _REPLAYED, None) if wants_replay and more is not None else None
+    replayed = _replayed(start.first, more, skips=more == held) if wants_replay and more is not None else None
     name = held if isinstance(held, str) else ", ".join(held)
-    try:
-        return Source(name, _measured(start.first, held, named=given is not None), replayed)
-    except DataError as error:
-        if given is not None or wants_replay:
-            raise
-        logging.getLogger("recurra").warning("recurra: what is forgotten of %s is not measured: %s", name, error)
-        return None
+    return Source(name, _measured(start.first, held, named=given is not None), replayed)
 
 
 def measure(saved: SavedModel, source: Source) -> tuple[str, float]:
@@ -134,19 +126,27 @@ def _measured(saved: SavedModel, paths: str | list[str], *, named: bool) -> Any:
     if not named and saved.task.spec.window is not None:
         with measured_again(saved) as (_, split):
             return split
-    return _read(saved, paths, 0, _MEASURED, _ROWS)
+    if isinstance(saved.task, LanguageModelling):
+        return _text(saved, paths, 0, _MEASURED)
+    split = saved.task.read(paths, saved.config.data)
+    return split[:_ROWS] if isinstance(split, list) else split
 
 
-def _read(saved: SavedModel, paths: str | list[str], skipped: int, most: int, rows: int | None) -> Any:
-    """A split of files; of a text so many characters, of rows so many."""
-    data: DataConfig = saved.config.data
-    if not isinstance(saved.task, LanguageModelling):
-        split = saved.task.read(paths, data)
-        return split[:rows] if rows is not None and isinstance(split, list) else split
+def _replayed(saved: SavedModel, paths: str | list[str], *, skips: bool) -> Any:
+    """A split to learn from; without what is measured, where that is of the same files and leaves something."""
+    if isinstance(saved.task, LanguageModelling):
+        return _text(saved, paths, _MEASURED if skips else 0, _REPLAYED)
+    split = saved.task.read(paths, saved.config.data)
+    return split[_ROWS:] or split if skips and isinstance(split, list) else split
+
+
+def _text(saved: SavedModel, paths: str | list[str], skipped: int, most: int) -> Any:
+    """So many characters of a text, encoded; of a short one all."""
+    data, task = saved.config.data, saved.task
+    assert isinstance(task, LanguageModelling)
     pieces = list(_cut(read_pieces(paths, data, data.text_column), skipped, most))
-    if not pieces:  # a short text is learnt from as a whole
-        pieces = list(_cut(read_pieces(paths, data, data.text_column), 0, most))
-    return saved.task.directed(encode_tokens(pieces, saved.task.vocabulary))
+    pieces = pieces or list(_cut(read_pieces(paths, data, data.text_column), 0, most))
+    return task.directed(encode_tokens(pieces, task.vocabulary))
 
 
 def _cut(pieces: Iterator[TextPiece], skipped: int, most: int) -> Iterator[TextPiece]:

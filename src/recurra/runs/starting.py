@@ -82,15 +82,20 @@ def begin(run: Run, world: World, start: Start, model: nn.Module, prepared: Prep
 
 def _source(run: Run, start: Start) -> Source | None:
     """The source of the saved model; files that nobody has asked for may be gone or unreadable."""
-    finetune = run.config.finetune
+    finetune, reason = (
+        run.config.finetune,
+        "the files of the first training are gone. Name them by finetune.source=FILE.",
+    )
     assert finetune is not None
     try:
-        return find_source(run.config, start)
+        source = find_source(run.config, start)
     except DataError as error:
         if finetune.source is not None or finetune.replay:
             raise
-        run.say(f"forgetting is not measured: {error}")
-        return None
+        source, reason = None, str(error)
+    if source is None and start.first.config.data.train is not None:
+        run.say(f"What is forgotten is not measured: {reason}")
+    return source
 
 
 def remember(begun: Begun, saved: SavedModel) -> list[str]:
