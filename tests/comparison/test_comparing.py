@@ -100,6 +100,20 @@ def test_seeds_are_one_row_and_differences_have_intervals(runs: Path, call: Any,
     assert again.code == 2 and "is there already" in again.err
 
 
+def test_what_a_model_started_from_is_paid_for(runs: Path, tmp_path: Path) -> None:
+    shutil.copytree(runs / "lm", tmp_path / "lm")
+    given = ("data.text_column=text", "data.label_column=label", "training.epochs=1", "training.tensorboard=never")
+    files = ("--data.train", str(runs / "train.csv"), "--data.test", str(runs / "test.csv"))
+    main(["finetune", str(tmp_path / "lm"), *files, *given, "--quiet", "--out", str(tmp_path / "tuned")])
+    found = compare([str(tmp_path / "tuned"), str(runs / "a-1")])
+    costs = {row.name: row.cost for row in found.rows}
+    noted = json.loads((runs / "lm" / "results.json").read_text())["training"]["core_seconds"]
+    assert costs["tuned"].pretraining == noted and costs["a-1"].pretraining is None
+    assert f" + {noted:,.0f}" in "\n".join(comparison_lines(found))
+    shutil.rmtree(tmp_path / "lm")
+    assert compare([str(tmp_path / "tuned")]).rows[0].cost.pretraining is None
+
+
 def test_the_same_seed_again_is_no_second_seed(runs: Path, tmp_path: Path) -> None:
     shutil.copytree(runs / "a-1", tmp_path / "copy")
     found = compare([str(runs / "a-1"), str(runs / "a-2"), str(tmp_path / "copy")])

@@ -45,9 +45,13 @@ class Difference(NamedTuple):
 
 
 class Cost(NamedTuple):
-    """Means over the runs of a row: training, size in memory and on disk, and time an item."""
+    """Means over the runs of a row: training, that of what it started from, size in memory and on disk, time an item.
+
+    What was not noted is None.
+    """
 
     core_seconds: float | None
+    pretraining: float | None
     parameters: int
     num_bytes: int
     milliseconds: float
@@ -266,13 +270,18 @@ def _difference(
 
 
 def _cost(own: Sequence[Entrant]) -> Cost:
-    seconds = [one.core_seconds for one in own if one.core_seconds is not None]
     return Cost(
-        float(np.mean(seconds)) if len(seconds) == len(own) else None,
+        _mean_of_noted([one.core_seconds for one in own]),
+        _mean_of_noted([one.pretraining for one in own]),
         own[0].parameters,
         round(np.mean([one.num_bytes for one in own])),
         float(np.mean([one.milliseconds for one in own])),
     )
+
+
+def _mean_of_noted(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if len(known) == len(values) else None
 
 
 def _mcnemar(own: Sequence[Entrant], others: Sequence[Entrant]) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -36,6 +37,7 @@ class Entrant:
         metrics: figures by tag.
         baselines: figures of cheap models on the same split, where the run measured them.
         core_seconds: of its training, where it was noted.
+        pretraining: core-seconds of the models that it started from, where these are still there; else None.
         parameters: of the network.
         num_bytes: of the saved folder.
         milliseconds: of processor time an item.
@@ -50,6 +52,7 @@ class Entrant:
     metrics: dict[str, float]
     baselines: dict[str, dict[str, float]]
     core_seconds: float | None
+    pretraining: float | None
     parameters: int
     num_bytes: int
     milliseconds: float
@@ -72,8 +75,7 @@ def enter(folder: str, data: str | list[str] | None, options: dict[str, Any]) ->
         judged = saved.task.judge(split, evaluation.predictions, evaluation.references)
     own = name if data is None else None
     training = saved.metrics.get("training", {})
-    path = Path(folder)
-    path = path / "model" if (path / "model" / "config.json").is_file() else path
+    path = _model_folder(folder)
     return Entrant(
         name=folder,
         config=saved.config.model_dump(mode="json"),
@@ -84,6 +86,7 @@ def enter(folder: str, data: str | list[str] | None, options: dict[str, Any]) ->
         metrics=defined(evaluation.metrics),
         baselines=saved.metrics.get("baselines", {}) if own == last_measured(saved) else {},
         core_seconds=training.get("core_seconds"),
+        pretraining=_pretraining(saved),
         parameters=sum(parameter.numel() for parameter in saved.model.parameters()),
         num_bytes=sum(file.stat().st_size for file in path.rglob("*") if file.is_file()),
         milliseconds=1000 * seconds / max(len(judged), 1),
@@ -93,6 +96,27 @@ def enter(folder: str, data: str | list[str] | None, options: dict[str, Any]) ->
 def last_measured(saved: SavedModel) -> str | None:
     """The split that the run took its baselines on."""
     return next((name for name in ("test", "valid") if name in saved.metrics), None)
+
+
+def _model_folder(folder: str) -> Path:
+    path = Path(folder)
+    return path / "model" if (path / "model").is_dir() else path
+
+
+def _pretraining(saved: SavedModel) -> float | None:
+    """Core-seconds of what a fine-tuned model started from; None where that is gone, or there is nothing."""
+    start = saved.config.finetune
+    if start is None:
+        return None
+    try:
+        noted = [
+            json.loads((_model_folder(folder) / "metrics.json").read_text(encoding="utf-8"))
+            for folder in (start.start, start.backward)
+            if folder is not None
+        ]
+        return sum(float(metrics["training"]["core_seconds"]) for metrics in noted)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 @contextmanager

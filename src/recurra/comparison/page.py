@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from recurra.comparison.comparing import Comparison, Row
-from recurra.comparison.table import signed, spread, verdicts
+from recurra.comparison.table import seconds, signed, spread, verdicts
 from recurra.runs.axes import Axis, display_width, escape, format_number, format_tick, linear_span, shorten
 from recurra.runs.page import card, document, figure, muted, section, table
 from recurra.runs.wording import metric_name
@@ -145,8 +145,7 @@ def _result(row: Row, words: dict[str, str]) -> list[str]:
 
 def _cost(row: Row) -> list[str]:
     cost = row.cost
-    seconds = "" if cost.core_seconds is None else f"{cost.core_seconds:,.0f}"
-    return [seconds, f"{cost.parameters:,}", f"{cost.num_bytes / 1e6:.1f}", f"{cost.milliseconds:.3g}"]
+    return [seconds(cost), f"{cost.parameters:,}", f"{cost.num_bytes / 1e6:.1f}", f"{cost.milliseconds:.3g}"]
 
 
 def _metrics(found: Comparison, words: dict[str, str], lang: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any, Literal
 
-from recurra.comparison.comparing import SIGNIFICANT, Comparison, Row
+from recurra.comparison.comparing import SIGNIFICANT, Comparison, Cost, Row
 from recurra.comparison.significance import Interval
 from recurra.comparison.slices import Slicing
 from recurra.runs.axes import display_width
@@ -141,6 +141,12 @@ def span(own: Interval | None, shown: Callable[[float], str] = figure) -> str:
     return "" if own is None else f"{shown(own.low)} to {shown(own.high)}"
 
 
+def seconds(cost: Cost) -> str:
+    """Core-seconds of the training, and behind a plus those of what it started from."""
+    own = "" if cost.core_seconds is None else f"{cost.core_seconds:,.0f}"
+    return own if cost.pretraining is None else f"{own} + {cost.pretraining:,.0f}"
+
+
 def _cells(row: Row) -> list[str]:
     cost, gap = row.cost, row.difference
     seeds = f" ({len(row.runs)} seeds)" if len(row.runs) > 1 else ""
@@ -150,8 +156,7 @@ def _cells(row: Row) -> list[str]:
     else:
         chances = ("" if p is None else f"{p:.4f}" for p in (gap.p, gap.mcnemar))
         cells += [signed(gap.mean), span(gap.interval, signed), *chances]
-    seconds = "" if cost.core_seconds is None else f"{cost.core_seconds:,.0f}"
-    return [*cells, seconds, f"{cost.parameters:,}", f"{cost.num_bytes / 1e6:.1f}", f"{cost.milliseconds:.3g}"]
+    return [*cells, seconds(cost), f"{cost.parameters:,}", f"{cost.num_bytes / 1e6:.1f}", f"{cost.milliseconds:.3g}"]
 
 
 def _plain(value: Any) -> Any:
