@@ -11,6 +11,7 @@ from torch import nn
 
 from recurra.core.batch import Batch, Resolution
 from recurra.diagnosis.activity import Layer, activity
+from recurra.diagnosis.cheap import Cheap, cheap_models
 from recurra.diagnosis.dynamics import Dynamics, dynamics
 from recurra.diagnosis.fitting import Loss, measure_loss
 from recurra.diagnosis.horizon import main_stack, memory_curve
@@ -59,6 +60,7 @@ class Examination:
         clipping: how many updates of the run were clipped.
         losses: on "train" and "valid".
         baselines: figures of cheap models on the validation data, by name, of the task's own metric.
+        cheap: what cheap models make of the targets, where the model makes nothing of held-out ones.
         padding, leak, ahead, needs: of data and model.
         trials: short trainings by name: "own", and those with another option.
         skipped: why an instrument does not apply, by its name.
@@ -71,6 +73,7 @@ class Examination:
     clipping: Clipping | None = None
     losses: dict[str, Loss] = field(default_factory=dict)
     baselines: dict[str, float] = field(default_factory=dict)
+    cheap: Cheap | None = None
     padding: Padding | None = None
     leak: Leak | None = None
     ahead: float | None = None
@@ -203,6 +206,10 @@ def _look_at_learning(patient: Patient, found: Examination) -> None:
         splits = patient.prepared.splits
         known = _attempt(found, "baselines", lambda: task.baselines(splits.train, splits.valid))
     found.baselines = {name: figures[tag] for name, figures in (known or {}).items() if tag in figures}
+    valid = found.losses.get("valid")
+    if single and valid is not None and valid.learnt is False:
+        splits = patient.prepared.splits
+        found.cheap = _attempt(found, "baselines", lambda: cheap_models(task, [*splits.train, *splits.valid]))
 
 
 def _loss(patient: Patient, split: str) -> Loss | None:

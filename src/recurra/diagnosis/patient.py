@@ -155,14 +155,14 @@ def beginning(config: RunConfig, prepared: Prepared, cache: Path) -> nn.Module:
     """The model as the run begins, with the weights that it starts from."""
     seed_everything(config.seed)
     model: nn.Module = MODELS[config.model.kind](config.model, prepared.task.spec)
-    start = load_start(config)
+    start, trained = load_start(config), model
     if start is not None:
         run = Run(config=_without_adapting(config), out=cache, quiet=True, say=lambda _: None)
-        model = begin(run, World(0, 1, torch.device("cpu")), start, model, prepared).model
+        trained = begin(run, World(0, 1, torch.device("cpu")), start, model, prepared).model
     if isinstance(model, Counting):
         options = StreamOptions(batch_size=config.training.batch_size, length=128, seed=0, shuffle=False)
         model.count(_all(prepared.task.stream(prepared.splits.train, options)))
-    return model
+    return trained
 
 
 def _without_adapting(config: RunConfig) -> RunConfig:

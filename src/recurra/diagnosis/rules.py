@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from recurra.core.batch import Resolution
 from recurra.diagnosis.dynamics import Dynamics
 from recurra.diagnosis.examination import TELLING, Examination, Inside, missed
 from recurra.diagnosis.findings import Finding
@@ -16,6 +15,7 @@ from recurra.diagnosis.wording import PLACES
 _LEFT = 1e-3
 _GROWN, _FAST = 1e3, 0.15
 _DEAD = 0.3
+_LEAST_ROWS, _MANY_ROWS = 150, 500
 
 
 def findings(patient: Patient, found: Examination) -> list[Finding]:
@@ -47,47 +47,27 @@ def _data(patient: Patient, found: Examination) -> Iterator[Finding]:
         yield Finding("padding-read", "fault", {"change": found.padding.read})
     signal = _signal(patient, found)
     if signal is not None and not signal["telling"]:
-        learnt_by_heart = found.losses["train"].learnt
-        yield Finding("labels-unrelated", "fault" if learnt_by_heart else "warning", signal)
+        yield Finding("labels-unrelated", "fault" if signal["rows"] >= _MANY_ROWS else "warning", signal)
 
 
 def _signal(patient: Patient, found: Examination) -> dict[str, Any] | None:
     """What is known where the model does no better on held-out data than with exchanged targets."""
-    valid, train = found.losses.get("valid"), found.losses.get("train")
-    if valid is None or train is None or valid.exchanged is None or valid.learnt or not _enough_rows(patient):
+    valid, train, cheap = found.losses.get("valid"), found.losses.get("train"), found.cheap
+    if valid is None or train is None or cheap is None or valid.learnt is not False or cheap.rows < _LEAST_ROWS:
         return None
-    cheap = {name: value for name, value in found.baselines.items() if name not in ("majority", "mean")}
-    plain = [value for name, value in found.baselines.items() if name in ("majority", "mean")]
-    tag, wanted = patient.prepared.task.compared
-    if not cheap or not plain:
-        return None
-    best = (max if wanted == "max" else min)(cheap, key=lambda name: cheap[name])
-    rows = _rows(patient, "valid")
-    if wanted == "max":
-        spread = 2 * math.sqrt(max(plain[0] * (1 - plain[0]), 1e-4) / rows) if 0 <= plain[0] <= 1 else 0.05
-        telling = cheap[best] > plain[0] + spread
-    else:
-        telling = cheap[best] < 0.95 * plain[0]
-    figures = f"{tag} {cheap[best]:.3f}", f"{plain[0]:.3f}"
-    verb, verb_zh = ("does better than", "优于") if telling else ("does no better than", "也不优于")
+    tag, _ = patient.prepared.task.compared
+    verb, verb_zh = ("beats", "优于") if cheap.telling else ("does not beat", "也不优于")
+    figures = f"{tag} {cheap.best:.3f}", f"{cheap.plain:.3f}"
     return {
         "own": valid.true,
         "exchanged": valid.exchanged,
         "train": train.true,
         "ratio": 0.0 if found.updates is None else found.updates.ratio,
-        "telling": telling,
-        "cheap": f"the best cheap model, {best}, {verb} always the same answer ({figures[0]} against {figures[1]})",
-        "cheap_zh": f"最好的简单模型 {best} {verb_zh}固定答案（{figures[0]} 对 {figures[1]}）",
+        "telling": cheap.telling,
+        "rows": cheap.rows,
+        "cheap": f"the best cheap model, {cheap.name}, {verb} the commonest answer ({figures[0]} against {figures[1]})",
+        "cheap_zh": f"最好的简单模型 {cheap.name} {verb_zh}固定答案（{figures[0]} 对 {figures[1]}）",
     }
-
-
-def _rows(patient: Patient, split: str) -> int:
-    stream = patient.stream(split, shuffle=False)
-    return 0 if stream is None else stream.batches_per_epoch() * patient.config.training.batch_size
-
-
-def _enough_rows(patient: Patient) -> bool:
-    return patient.prepared.task.spec.resolution is Resolution.SEQUENCE and _rows(patient, "valid") >= 40
 
 
 def _window(patient: Patient, found: Examination) -> Iterator[Finding]:

@@ -82,17 +82,18 @@ FINDINGS: dict[FindingName, dict[str, Words]] = {
     },
     "labels-unrelated": {
         "en": Words(
-            "The targets have nothing to do with the inputs",
+            "The targets seem to have nothing to do with the inputs",
             "On held-out data the model does no better with the true targets (loss {own:.3f}) than with exchanged ones "
             "({exchanged:.3f}), while the training loss is {train:.3f}; {cheap}.",
             "Look whether labels and inputs were shuffled apart (a sort or join of one column only), or whether the "
-            "label column is the right one (data.label_column).",
+            "label column is the right one (data.label_column). If both are, {rows:,} rows are too few to tell.",
         ),
         "zh": Words(
-            "目标与输入无关",
+            "目标似乎与输入无关",
             "在留出数据上，模型面对真实目标的损失（{own:.3f}）并不比面对打乱后的目标（{exchanged:.3f}）更低，"
             "而训练损失为 {train:.3f}；{cheap}。",
-            "请检查标签与输入是否被分别打乱（例如只对一列排序或连接），或标签列是否选对（data.label_column）。",
+            "请检查标签与输入是否被分别打乱（例如只对一列排序或连接），或标签列是否选对（data.label_column）。若都没有问题，"
+            "那么 {rows:,} 行太少，无法判断。",
         ),
     },
     "learning-rate": {
