@@ -44,6 +44,7 @@ COMMANDS = (
     "tune",
     "list",
     "doctor",
+    "diagnose",
 )
 COMMAND = re.compile(rf"(?:^|[|`;&]\s*|-m )recurra ((?:{'|'.join(COMMANDS)})\b[^`|<>;&#]*)")
 OPTION = re.compile(r"`((?:task|model|optimizer|schedule|training|data|finetune|distill|tune)\.[a-z0-9_.]+)")
