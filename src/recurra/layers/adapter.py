@@ -5,14 +5,14 @@ Reference: Houlsby et al. (2019), section 2.1, https://arxiv.org/abs/1902.00751.
 
 from __future__ import annotations
 
-import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recurra.kernels.rows import clear_padding
 
 
 class Adapter(nn.Module):
-    """h + W_up relu(W_down h); W_up starts near zero, so that at first h hardly changes.
+    """h + W_up gelu(W_down h); W_up starts near zero, so that at first h hardly changes.
 
     Args:
         size: features of h.
@@ -32,5 +32,5 @@ class Adapter(nn.Module):
             hidden: zero on padding.
             lengths: (B,), or None where there is no padding.
         """
-        change: Tensor = self.up(torch.relu(self.down(hidden)))
+        change: Tensor = self.up(F.gelu(self.down(hidden)))
         return hidden + clear_padding(change, lengths)
