@@ -82,6 +82,22 @@ def test_everything_comes_once_an_epoch(make: Callable[..., BatchStream]) -> Non
 
 
 @every_stream
+def test_each_row_of_an_epoch_has_its_place(make: Callable[..., BatchStream]) -> None:
+    stream = make()
+    rows = []
+    while (batch := stream.next_batch()) is not None:
+        lengths = batch.inputs.lengths
+        sizes = [batch.inputs.data.shape[1]] * len(batch.targets) if lengths is None else lengths.tolist()
+        targets = [row[:size].tolist() if batch.targets.dim() > 1 else [int(row)]
+                   for row, size in zip(batch.targets, sizes, strict=True)]  # fmt: skip
+        rows += zip(stream.last_indices, targets, strict=True)
+    places = [place for place, _ in rows]
+    assert sorted(places) == list(range(len(rows)))
+    ordered = [target for _, own in sorted(rows) for target in own]
+    assert ordered == sorted(ordered), "these splits count up"
+
+
+@every_stream
 def test_number_of_batches(make: Callable[..., BatchStream]) -> None:
     stream = make()
     expected = stream.batches_per_epoch()
