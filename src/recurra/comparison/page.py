@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from recurra.comparison.comparing import Comparison, Row
+from recurra.comparison.findings import Comparison, Row
 from recurra.comparison.table import seconds, signed, spread, verdicts
 from recurra.runs.axes import Axis, display_width, escape, format_number, format_tick, linear_span, shorten
 from recurra.runs.page import card, document, figure, muted, section, table

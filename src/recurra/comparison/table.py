@@ -7,11 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any, Literal
 
-from recurra.comparison.comparing import SIGNIFICANT, Comparison, Cost, Row
+from recurra.comparison.findings import Comparison, Cost, Row
 from recurra.comparison.significance import Interval
 from recurra.comparison.slices import Slicing
 from recurra.runs.axes import display_width
 
+SIGNIFICANT = 0.05
 SENTENCES = {
     "en": {
         "better": "{} is better than {} ({}, {}, {}).",
