@@ -191,6 +191,18 @@ def test_new_words_take_the_mean_of_the_known_ones(call: Call, texts: Path, word
     assert results(tmp_path / "longer")["new_words"] == 4
 
 
+def test_low_rank_learns_what_only_new_words_tell(call: Call, texts: Path, words: Path, tmp_path: Path) -> None:
+    given = ("finetune", words, "--data.train", texts / "reviews.csv", "--data.test", texts / "more.csv", *QUICK)
+    longer = ("training.epochs=15", "training.min_updates=0", "model.naive_bayes=0", "optimizer.discriminative=1")
+    reached = {}
+    for most in (0, 6):
+        out = tmp_path / str(most)
+        done = call(*given, *longer, f"finetune.new_words={most}", "finetune.method=lora", "--out", out)
+        assert done.code == 0, done.err
+        reached[most] = json.loads((out / "results.json").read_text())["test"]["accuracy"]
+    assert reached[0] < 0.75 and reached[6] >= 0.9, reached  # without them, each text's telling word is unknown
+
+
 def test_a_language_model_with_new_words_scores_them(call: Call, texts: Path, words: Path, tmp_path: Path) -> None:
     (tmp_path / "new.txt").write_text("zig zag went the cat\n" * 60)
     given = ("finetune", words, "--task", "language-modelling", "--data.train", tmp_path / "new.txt")
