@@ -10,7 +10,7 @@ from recurra.diagnosis.examination import Examination
 from recurra.diagnosis.findings import Finding
 from recurra.diagnosis.patient import Patient
 from recurra.diagnosis.wording import WORDS, in_words
-from recurra.runs.axes import Point, escape, format_number, wants_log
+from recurra.runs.axes import Point, escape, format_number, smooth, wants_log
 from recurra.runs.charts import Series, line_chart
 from recurra.runs.page import card, document, figure, muted, section, table
 
@@ -54,7 +54,7 @@ def _verdict(found: Examination, findings: Sequence[Finding], lang: str) -> str:
     if not findings:
         parts.append(card(f"<p>{escape(words['sound'])}</p>"))
     skipped = "; ".join(f"{name}: {why}" for name, why in found.skipped.items())
-    return "".join(parts) + muted(f"{words['skipped']}: {skipped}" if skipped else "")
+    return section(words["verdict"], "".join(parts)) + muted(f"{words['skipped']}: {skipped}" if skipped else "")
 
 
 def _charts(patient: Patient, found: Examination, lang: str) -> str:
@@ -68,7 +68,7 @@ def _charts(patient: Patient, found: Examination, lang: str) -> str:
     trials = [
         (
             words["own"] if name == "own" else name,
-            [(float(row["update"]), row["loss"]) for row in one.rows if row["loss"]],
+            smooth([(float(row["update"]), row["loss"]) for row in one.rows], 1 + len(one.rows) // 20),
         )
         for name, one in found.trials.items()
     ]

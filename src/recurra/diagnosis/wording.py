@@ -258,6 +258,7 @@ WORDS: dict[str, dict[str, str]] = {
         "title": "Diagnosis of {}",
         "sound": "No fault was found.",
         "found": "Findings: {}",
+        "verdict": "Verdict",
         "fault": "fault",
         "warning": "warning",
         "seen": "Seen",
@@ -268,8 +269,8 @@ WORDS: dict[str, dict[str, str]] = {
         "back": "steps back from the loss",
         "ahead": "steps later",
         "gradients": "Gradient through time",
-        "gradients_note": "Mean size of dL/dh at each distance from the end, by layer. A line that falls like a "
-        "straight one on this scale halves with every so many steps.",
+        "gradients_note": "Mean size of dL/dh at each distance from the end, by layer. A straight line that "
+        "falls halves every so many steps.",
         "gain": "What is left of a change of the state",
         "gain_note": "Product of the step Jacobians in the direction that lasts longest: below 1 it is forgotten, "
         "above 1 it grows without bound.",
@@ -325,6 +326,7 @@ WORDS: dict[str, dict[str, str]] = {
         "title": "{} 的诊断",
         "sound": "没有发现问题。",
         "found": "发现 {} 个问题",
+        "verdict": "结论",
         "fault": "故障",
         "warning": "警告",
         "seen": "现象",
