@@ -19,7 +19,7 @@ from recurra.data import Splits
 from recurra.runs.axes import escape, smooth
 from recurra.runs.charts import Series, line_chart
 from recurra.runs.config import RunConfig, override
-from recurra.runs.page import card, document, figure, muted, table
+from recurra.runs.page import card, document, figure, section, table
 from recurra.runs.stage import Run
 from recurra.runs.train import prepare, rehearse
 from recurra.training import read_metrics
@@ -140,9 +140,9 @@ def rate_page(curve: RateCurve, title: str, lang: str) -> str:
     chart = line_chart(series, words["rate"], words["loss"], mark=curve.suggested, log_x=True)
     legend = [(line.label, f"s1 {line.style}") for line in series] + [(words["suggested"], "mark")]
     rows = [(words["suggested"], f"{curve.suggested:g}"), (words["lowest"], f"{curve.lowest:.2g}")]
-    head = f"<header><h1>{escape(title)}</h1></header>{muted(words['note'])}"
-    drawn = figure(words["loss"], "", chart, legend, "")
-    return document(title, words["html"], head + drawn + muted(" ") + card(table(("", words["rate"]), rows)))
+    drawn = figure("", "", chart, legend, words["note"])
+    body = section(words["loss"], drawn) + section(words["rate"], card(table(("", ""), rows)))
+    return document(title, words["html"], f"<header><h1>{escape(title)}</h1></header>{body}")
 
 
 def _rounded(rate: float) -> float:
