@@ -84,6 +84,15 @@ def test_same_seed_same_trials_and_trial_options_hold_in_trials_alone(run: RunCo
     assert read_run_config(tmp_path / "one" / "best.yaml", {}).training.epochs == 2
 
 
+def test_a_run_that_starts_from_a_saved_model(run: RunConfig, tmp_path: Path) -> None:
+    train(Run(config=run, out=tmp_path / "lm", quiet=True, say=lambda _: None))
+    further = override(run, {"finetune.start": str(tmp_path / "lm"), "finetune.method": "lora", "training.epochs": 1})
+    outcome = tune(search(further, tmp_path / "out", method="grid"))
+    assert [trial.state.name for trial in outcome.trials] == ["COMPLETE", "PRUNED", "COMPLETE", "PRUNED"]
+    assert "the pretrained model gives" in outcome.trials[1].user_attrs["why"]  # an LSTM's weights are no GRU's
+    assert outcome.best_config.finetune == further.finetune
+
+
 def test_a_search_goes_on_where_it_ended(run: RunConfig, tmp_path: Path) -> None:
     out = tmp_path / "out"
     tune(search(run, out, trials=2))

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from recurra.core.errors import ConfigError, NonFiniteError, ShapeError
+from recurra.core.errors import NonFiniteError, OutputError, RecurraError
 from recurra.core.memory import is_too_large
 from recurra.runs import Run, RunConfig, rehearse
 from recurra.runs.axes import format_number
@@ -194,9 +194,8 @@ class Worker:
         """Why these options can't be trained with; None if the fault is not theirs."""
         if is_too_large(error):
             return "not enough memory"
-        if isinstance(error, NonFiniteError) or (
-            isinstance(error, ConfigError | ShapeError) and self._study.trials("COMPLETE")
-        ):
+        usual = isinstance(error, RecurraError) and not isinstance(error, OutputError)
+        if isinstance(error, NonFiniteError) or (usual and self._study.trials("COMPLETE")):
             return " ".join(str(error).split())
         return None
 
