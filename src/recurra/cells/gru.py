@@ -39,8 +39,9 @@ class GRUCell(Cell):
     """h' = (1 - z) n + z h, with gates r, z = sigmoid(W_ih x + b_ih + W_hh h + b_hh).
 
     The candidate is n = tanh(W_in x + b_in + r (W_hn h + b_hn)) as cuDNN has it, or with `reset_after=False`
-    n = tanh(W_in x + b_in + W_hn (r h) + b_hn) as the paper has it. The rows of the weights stand in the order r, z, n;
-    note that the paper's z is 1 - z here. Layer norm takes r and z together and n alone.
+    n = tanh(W_in x + b_in + W_hn (r h) + b_hn) as the paper's last version has it. The rows of the weights stand in the
+    order r, z, n; what Chung et al. (2014), arXiv:1412.3555, write as z is 1 - z here. Layer norm takes r and z
+    together and n alone.
 
     Args:
         input_size: I.

@@ -1,4 +1,4 @@
-"""The gated recurrent unit. Source: Cho et al. (2014), section 2.3, arXiv:1406.1078; the paper's z is 1 - z here."""
+"""The gated recurrent unit. Source: Cho et al. (2014), section 2.3, arXiv:1406.1078; in Chung et al. (2014) z is 1 - z."""
 
 import numpy as np
 
