@@ -1,4 +1,4 @@
-"""The gated recurrent unit. Source: Cho et al. (2014), section 2.3, arXiv:1406.1078; in Chung et al. (2014) z is 1 - z."""
+"""The gated recurrent unit. Source: Cho et al. (2014), section 2.3, arXiv:1406.1078; Chung et al. (2014) swap z."""
 
 import numpy as np
 
