@@ -66,8 +66,11 @@ def test_lesson_has_exercises_whose_checks_run(lesson: Lesson, tmp_path: Path, m
 
 
 @pytest.mark.parametrize("lesson", ENGLISH, ids=name_of)
-def test_an_exercise_left_as_it_is_does_not_pass(lesson: Lesson, tmp_path: Path) -> None:
+def test_an_exercise_left_as_it_is_does_not_pass(
+    lesson: Lesson, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A check that the unfilled exercise passes would check nothing."""
+    monkeypatch.chdir(tmp_path)
     pytest.importorskip("matplotlib")
     from recurra.core.errors import LessonError
 
