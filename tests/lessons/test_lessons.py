@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -70,7 +71,6 @@ def test_an_exercise_left_as_it_is_does_not_pass(
     lesson: Lesson, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A check that the unfilled exercise passes would check nothing."""
-    monkeypatch.chdir(tmp_path)
     pytest.importorskip("matplotlib")
     from recurra.core.errors import LessonError
 
@@ -82,5 +82,10 @@ def test_an_exercise_left_as_it_is_does_not_pass(
             for cell in lesson.cells
         ]
         unfilled = Lesson(lesson.name, lesson.title, lesson.path, tuple(solved))
-        with pytest.raises(LessonError):
-            run_lesson(unfilled, tmp_path / "pictures", lambda *_: None)
+        folder = tmp_path / str(exercise.number)
+        folder.mkdir()
+        monkeypatch.chdir(folder)
+        with pytest.raises(LessonError) as failed:
+            run_lesson(unfilled, folder / "pictures", lambda *_: None)
+        (line,) = re.findall(r"cell at line (\d+)", str(failed.value))
+        assert int(line) > exercise.line, "a cell before the exercise fails"
