@@ -17,7 +17,6 @@ app = App(
     suppress_keyboard_interrupt=False,  # the message says how to go on
 )
 DATA = Group("Data")
-OVERRIDES = "Options of the run as key=value, for example model.hidden_size=512; see `recurra list options`."
 
 
 @dataclass(frozen=True, kw_only=True)

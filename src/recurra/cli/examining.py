@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from recurra.cli.app import DataFlags, RunFlags
-from recurra.cli.running import collect, named_config
-from recurra.core.errors import ConfigError, OutputError
+from recurra.cli.running import collect, named_config, named_folder, speaker
+from recurra.core.errors import ConfigError
+from recurra.core.files import require_new
 from recurra.diagnosis import Patient
 from recurra.diagnosis import diagnose as examine
 from recurra.diagnosis.patient import of_config, of_run
@@ -34,18 +34,13 @@ def run_diagnose(
         raise ConfigError(f"--seconds {seconds:g}: more than 0 is wanted.")
     if apply is not None and not apply.endswith((".yaml", ".yml")):
         raise ConfigError(f"--apply {apply}: a run file is wanted, whose name ends in .yaml.")
-    if apply is not None and Path(apply).exists():
-        raise OutputError(f"{apply} is there already, and nothing is overwritten. Choose another --apply.")
-
-    def say(text: str) -> None:
-        if not quiet:
-            print(text, file=sys.stderr, flush=True)
-
-    words = WORDS[lang]
+    if apply is not None:
+        require_new(Path(apply), "--apply")
+    folder, say, words = _folder(what, out), speaker(quiet), WORDS[lang]
     with tempfile.TemporaryDirectory(prefix="recurra-diagnosis-") as cache:
         patient = _patient(what, overrides, data, Path(cache))
         diagnosis = examine(patient, seconds=seconds, say=say)
-    page = diagnosis.write(_folder(what, out), lang)
+    page = diagnosis.write(folder, lang)
     changed = diagnosis.apply(Path(apply)) if apply is not None else {}
     print(json.dumps(diagnosis.to_json(), ensure_ascii=False) if as_json else "\n".join(diagnosis.lines(lang)))
     say("\n" + words["wrote"].format(page))
@@ -63,8 +58,6 @@ def _patient(what: str, overrides: Sequence[str], data: DataFlags, cache: Path) 
 
 
 def _folder(what: str, out: str | None) -> Path:
-    if out is not None and not out.strip():
-        raise ConfigError("--out is empty: give a folder, or leave the option away.")
     if out is not None:
-        return Path(out)
+        return named_folder(out)
     return Path(what) / "diagnosis" if Path(what).is_dir() else Path("runs", f"diagnosis-{Path(what).stem}")

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from recurra.cli.running import paths_of
-from recurra.cli.using import data_config, require_new
+from recurra.cli.running import paths_of, speaker
+from recurra.cli.using import data_config, print_metrics
 from recurra.comparison import compare, comparison_lines, comparison_page, slice_by, slicing_lines
 from recurra.comparison.entrants import measured_split
 from recurra.comparison.table import comparison_json, slicing_json
 from recurra.core.config import parse
 from recurra.core.errors import ConfigError, DataError
-from recurra.core.files import write_text
+from recurra.core.files import require_new, write_text
 from recurra.data import DataConfig, read_records
 from recurra.runs import load
 from recurra.tasks.judging import Judged
@@ -43,7 +42,7 @@ def run_compare(
         against=against,
         data=None if data is None else paths_of(data),
         options=data_config(overrides).model_dump(exclude_unset=True),
-        say=lambda text: print(text, file=sys.stderr, flush=True),
+        say=speaker(quiet=False),
     )
     if out is not None:
         write_text(Path(out), comparison_page(found, lang))
@@ -62,13 +61,11 @@ def run_slices(model: str, paths: Any, options: dict[str, Any], slices: str, as_
     further = [name for name in names if name != "length" and name not in judged.marks]
     columns = _columns(paths, parse(DataConfig, options), judged, further)
     slicings = [slice_by(name, judged, saved.task.metrics, saved.task.compared, columns) for name in names]
-    metrics = defined(found.metrics)
     if as_json:
+        metrics = defined(found.metrics)
         print(json.dumps({"metrics": metrics, "slices": [slicing_json(one) for one in slicings]}, ensure_ascii=False))
         return
-    width = max(len(tag) for tag in metrics)
-    for tag, value in metrics.items():
-        print(f"{tag:<{width}}  {value:.4f}")
+    print_metrics(found.metrics, as_json)
     for one in slicings:
         print("\n" + "\n".join(slicing_lines(one)))
 

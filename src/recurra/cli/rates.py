@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import shlex
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from recurra.cli.app import RunFlags
 from recurra.cli.finding_rate import RateFlags
-from recurra.cli.running import collect, finetuning_config, named_config
+from recurra.cli.running import collect, finetuning_config, named_config, speaker
 from recurra.core.errors import ConfigError
 from recurra.core.files import write_text
 from recurra.runs import Run, pictures
@@ -30,10 +29,7 @@ def run_find_rate(name: str, task: str | None, overrides: Sequence[str], rates: 
     if not page:
         pictures.require_drawing(path)
 
-    def say(text: str) -> None:
-        if not flags.quiet:
-            print(text, file=sys.stderr, flush=True)
-
+    say = speaker(flags.quiet)
     run = Run(config=config, out=Path("."), quiet=flags.quiet, say=say)
     curve = find_rate(run, rates.updates, (rates.lowest, rates.highest))
     if page:

@@ -15,17 +15,13 @@ from recurra.core.errors import ConfigError, did_you_mean
 from recurra.recipes import RECIPES, finetune_recipe
 from recurra.runs import Run, RunConfig, load, override, read_run_config, train
 from recurra.runs.folder import read_config
+from recurra.runs.stage import Say
 from recurra.training import InterruptedRun
 
 
 def run_train(recipe: str | None, overrides: Sequence[str], flags: RunFlags) -> None:
     """Resolve recipe, run file and overrides to one config, and train."""
-    words = [word for word in (recipe, *overrides) if word is not None]
-    overrides = [word for word in words if "=" in word]
-    names = [word for word in words if "=" not in word]
-    if len(names) > 1:
-        raise ConfigError(f"one recipe or run file is wanted, got {', '.join(names)}. Overrides are written key=value.")
-    recipe = names[0] if names else None
+    recipe, overrides = recipe_and_overrides(recipe, overrides)
     given = collect(overrides, flags)
     if recipe is None:
         if not flags.resume or flags.out is None:
@@ -34,6 +30,19 @@ def run_train(recipe: str | None, overrides: Sequence[str], flags: RunFlags) -> 
     else:
         config = named_config(recipe, given)
     run_config(config, folder_of(flags, Path(recipe or "run").stem), flags)
+
+
+def recipe_and_overrides(recipe: str | None, overrides: Sequence[str]) -> tuple[str | None, list[str]]:
+    """Tell the one word that names a recipe or a run file, if there is one, from the options.
+
+    Raises:
+        ConfigError: there are several.
+    """
+    words = [word for word in (recipe, *overrides) if word is not None]
+    names = [word for word in words if "=" not in word]
+    if len(names) > 1:
+        raise ConfigError(f"one recipe or run file is wanted, got {', '.join(names)}. Overrides are written key=value.")
+    return (names[0] if names else None), [word for word in words if "=" in word]
 
 
 def named_config(name: str, overrides: Mapping[str, Any]) -> RunConfig:
@@ -86,20 +95,34 @@ def paths_of(given: str) -> Any:
 
 def folder_of(flags: RunFlags, name: str) -> Path:
     """That of `--out`, else runs/NAME."""
-    if flags.out is not None and not flags.out.strip():
-        raise ConfigError("--out is empty: give the folder of the run, or leave the option away.")
-    return Path("runs", name) if flags.out is None else Path(flags.out)
+    return Path("runs", name) if flags.out is None else named_folder(flags.out)
+
+
+def named_folder(out: str) -> Path:
+    """That of `--out`.
+
+    Raises:
+        ConfigError: its name is empty.
+    """
+    if not out.strip():
+        raise ConfigError("--out is empty: give a folder.")
+    return Path(out)
+
+
+def speaker(quiet: bool) -> Say:
+    """What takes sentences for the person who waits: stderr, or nothing."""
+
+    def say(text: str) -> None:
+        if not quiet:
+            print(text, file=sys.stderr, flush=True)
+
+    return say
 
 
 def run_config(config: RunConfig, out: Path, flags: RunFlags) -> None:
     """Train, and say where the run stands if it is interrupted."""
-
-    def say(text: str) -> None:
-        if not flags.quiet:
-            print(text, file=sys.stderr, flush=True)
-
     try:
-        saved = train(Run(config=config, out=out, resume=flags.resume, quiet=flags.quiet, say=say))
+        saved = train(Run(config=config, out=out, resume=flags.resume, quiet=flags.quiet, say=speaker(flags.quiet)))
     except KeyboardInterrupt as stop:
         done = f"{stop}; saved" if isinstance(stop, InterruptedRun) else "interrupted"
         raise KeyboardInterrupt(f"{done}. Go on with: recurra train --resume --out {shlex.quote(str(out))}") from stop

@@ -13,8 +13,8 @@ from typing import Any
 from recurra.cli.app import Wishes
 from recurra.cli.running import paths_of
 from recurra.core.config import apply_overrides, parse, parse_overrides
-from recurra.core.errors import ConfigError, DataError, OutputError
-from recurra.core.files import require_writable, write_text
+from recurra.core.errors import ConfigError, DataError
+from recurra.core.files import require_new, write_text
 from recurra.data import DataConfig, Series
 from recurra.runs import SavedModel, load, pictures
 from recurra.tasks import Picture
@@ -50,7 +50,7 @@ def run_evaluate(
         run_slices(model, None if data is None else paths_of(data), options, slices, as_json)
         return
     if data is None:
-        _print_metrics(_measured_again(model), as_json)
+        print_metrics(_measured_again(model), as_json)
         return
     if stride is not None and not backtest:
         raise ConfigError(f"--stride {stride} says how far the origins of a backtest lie apart: add --backtest.")
@@ -59,7 +59,7 @@ def run_evaluate(
         found = saved.backtest(paths, 1 if stride is None else stride, **options)
     else:
         found = saved.evaluate(paths, **options)
-    _print_metrics(found, as_json)
+    print_metrics(found, as_json)
 
 
 def _measured_again(model: str) -> dict[str, float]:
@@ -70,7 +70,8 @@ def _measured_again(model: str) -> dict[str, float]:
         return saved.evaluate_split(split).metrics
 
 
-def _print_metrics(found: dict[str, float], as_json: bool) -> None:
+def print_metrics(found: dict[str, float], as_json: bool) -> None:
+    """A line for each figure that is defined, or all as JSON."""
     metrics = defined(found)
     if as_json:
         print(json.dumps(metrics, ensure_ascii=False))
@@ -191,17 +192,6 @@ def data_config(overrides: Sequence[str]) -> DataConfig:
         if not key.startswith("data."):
             raise ConfigError(f"`{key}`: only data.* options, which say how a file is read, can be given here.")
     return parse(DataConfig, apply_overrides({}, {key.removeprefix("data."): value for key, value in given.items()}))
-
-
-def require_new(path: Path, option: str) -> None:
-    """Check that a file of results can be written without overwriting one.
-
-    Raises:
-        OutputError: something is there, or nothing can be written there.
-    """
-    if path.exists():
-        raise OutputError(f"{path} is there already, and nothing is overwritten. Choose another {option}.")
-    require_writable(path.parent)
 
 
 def _items(file: str | None, data: DataConfig, saved: SavedModel) -> Iterator[Any]:

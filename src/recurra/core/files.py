@@ -94,6 +94,20 @@ def require_writable(folder: Path) -> None:
     probe.unlink()
 
 
+def require_new(path: Path, option: str) -> None:
+    """Check that a file of results can be written without overwriting one.
+
+    Args:
+        path: of the file.
+        option: of the command line that names it.
+    Raises:
+        OutputError: something is there, or nothing can be written there.
+    """
+    if path.exists():
+        raise OutputError(f"{path} is there already, and nothing is overwritten. Choose another {option}.")
+    require_writable(path.parent)
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from recurra.core.config import to_yaml
-from recurra.core.errors import OutputError
-from recurra.core.files import require_writable, write_json, write_text
+from recurra.core.files import require_new, require_writable, write_json, write_text
 from recurra.diagnosis.board import write_events
 from recurra.diagnosis.examination import Examination, examine
 from recurra.diagnosis.findings import Finding
@@ -115,9 +114,7 @@ class Diagnosis:
         Raises:
             OutputError: the file is there already, or can't be written.
         """
-        if path.exists():
-            raise OutputError(f"{path} is there already, and nothing is overwritten. Choose another --apply.")
-        require_writable(path.parent)
+        require_new(path, "--apply")
         config, overrides = self.mended()
         if not overrides:
             return {}
