@@ -102,19 +102,21 @@ def _numbered(values: Sequence[float], first: int = 0) -> list[Point]:
 def _layers(found: Examination, lang: str) -> str:
     words = WORDS[lang]
     rows = []
-    for layer, one in found.now.dynamics.items():
-        reach = one.reach(1e-3)
-        units = found.now.units.get(layer)
-        rows.append(
-            (
-                in_words(layer, lang),
-                "–" if one.radius is None else f"{one.radius:.3f}",
-                f"{one.largest:+.3f}",
-                f"> {len(one.gain) - 1}" if reach is None else str(reach),
-                "–" if units is None else f"{units.dead:.1%}",
+    for when, state in (("fresh", found.beginning), ("trained", found.now)):
+        for layer, one in state.dynamics.items():
+            reach = one.reach(1e-3)
+            units = state.units.get(layer)
+            rows.append(
+                (
+                    in_words(layer, lang),
+                    words[when],
+                    "–" if one.radius is None else f"{one.radius:.3f}",
+                    f"{one.largest:+.3f}",
+                    f"> {len(one.gain) - 1}" if reach is None else str(reach),
+                    "–" if units is None else f"{units.dead:.1%}",
+                )
             )
-        )
-    head = [words[name] for name in ("layer", "radius", "exponent", "halved", "dead")]
+    head = [words[name] for name in ("layer", "weights", "radius", "exponent", "halved", "dead")]
     return card(table(head, rows)) if rows else ""
 
 
