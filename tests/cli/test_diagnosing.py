@@ -11,8 +11,10 @@ import pytest
 
 from recurra.cli import main
 from recurra.core.config import to_yaml
+from recurra.diagnosis.patient import of_run
 from recurra.recipes import recipe
 from recurra.runs import load, read_run_config
+from recurra.runs.held_out import measured_again
 
 TINY = ["model.hidden_size=12", "model.embedding_dim=8", "training.batch_size=8", "training.tbptt_length=16"]
 SICK = ["model.cell.kind=elman", "model.cell.activation=relu", "model.cell.radius=1.5"]
@@ -111,3 +113,13 @@ def test_bad_input(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 def _written(path: Path) -> Path:
     path.write_text("")
     return path
+
+
+def test_what_a_run_held_out_is_held_out_again(tmp_path: Path) -> None:
+    file, out = tmp_path / "a.csv", tmp_path / "run"
+    file.write_text("text,label\n" + "".join(f"word{n} here,{'pos' if n % 2 else 'neg'}\n" for n in range(60)))
+    small = ["model.hidden_size=4", "training.max_updates=2", "--data.train", str(file), "--out", str(out), "--quiet"]
+    main(["train", "text-classifier-small", *small, "--seed", "1", "data.split_seed=7"])
+    with measured_again(load(out)) as (_, held):
+        found = of_run(out, {}, tmp_path / "cache").prepared.splits
+    assert [one.id for one in found.test or found.valid] == [one.id for one in held]

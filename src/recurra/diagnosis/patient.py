@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from recurra.core.seeding import seed_everything
 from recurra.models import MODELS
 from recurra.runs import Run, RunConfig, load, override, prepare
 from recurra.runs.folder import read_config
+from recurra.runs.stage import for_evaluation
 from recurra.runs.start import load_start
 from recurra.runs.starting import begin
 from recurra.tasks import TASKS, Preparation, Prepared, StreamOptions
@@ -118,7 +119,7 @@ def of_run(folder: Path, overrides: Mapping[str, Any], cache: Path) -> Patient:
                 f"{folder}: `{section}.*` can't be changed for a model that is trained already. Diagnose its run file, "
                 "or a recipe, with the change."
             )
-    given = Preparation(data=config.data, seed=config.seed, cache=cache, fitted=saved.task)
+    given = Preparation(data=config.data, seed=config.split_seed, cache=cache, fitted=saved.task)
     try:
         prepared: Prepared = TASKS[config.task.kind].prepare(config.task, given)
     except DataError as error:
@@ -160,8 +161,7 @@ def beginning(config: RunConfig, prepared: Prepared, cache: Path) -> nn.Module:
         run = Run(config=_without_adapting(config), out=cache, quiet=True, say=lambda _: None)
         trained = begin(run, World(0, 1, torch.device("cpu")), start, model, prepared).model
     if isinstance(model, Counting):
-        options = StreamOptions(batch_size=config.training.batch_size, length=128, seed=0, shuffle=False)
-        model.count(_all(prepared.task.stream(prepared.splits.train, options)))
+        model.count(iter(prepared.task.stream(prepared.splits.train, for_evaluation(config)).next_batch, None))
     return trained
 
 
@@ -169,11 +169,6 @@ def _without_adapting(config: RunConfig) -> RunConfig:
     """The options of the same run, its language models taken over as they are."""
     assert config.finetune is not None
     return config.model_copy(update={"finetune": config.finetune.model_copy(update={"adapt_epochs": 0})})
-
-
-def _all(stream: BatchStream) -> Iterator[Batch]:
-    while (batch := stream.next_batch()) is not None:
-        yield batch
 
 
 def _results(folder: Path) -> dict[str, Any]:
