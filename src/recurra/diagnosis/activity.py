@@ -10,7 +10,7 @@ from torch import Tensor
 from recurra.cells import Cell, GRUCell, LSTMCell
 from recurra.core.state import leaves
 from recurra.layers.recording import CellRecord, StackRecord
-from recurra.runs.gradients import layer_name
+from recurra.runs.gradients import named_layers
 
 _NEAR_END = 0.05
 _STILL = 1e-5
@@ -53,13 +53,10 @@ class Layer:
 
 def activity(stacks: list[StackRecord]) -> dict[str, Layer]:
     """Of each layer of the stacks, by name; padding is left out."""
-    several = len({stack.name for stack in stacks}) > 1
     found: dict[str, Layer] = {}
-    for stack in stacks:
-        for record in stack.cells:
-            name = layer_name(stack, record, named=several)
-            if name not in found and record.steps:
-                found[name] = _layer(record, stack.lengths)
+    for name, stack, record in named_layers(stacks):
+        if name not in found and record.steps:
+            found[name] = _layer(record, stack.lengths)
     return found
 
 

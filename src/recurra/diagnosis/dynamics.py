@@ -10,7 +10,7 @@ from torch import Tensor
 from recurra.cells import NO_NOISE, Cell
 from recurra.core.state import State, leaves, tree_map
 from recurra.layers.recording import CellRecord, Recur, StackRecord
-from recurra.runs.gradients import layer_name
+from recurra.runs.gradients import named_layers
 
 _ROWS, _STEPS, _DIRECTIONS = 4, 64, 16
 _SETTLING = 4
@@ -43,13 +43,10 @@ class Dynamics:
 
 def dynamics(stacks: list[StackRecord]) -> dict[str, Dynamics]:
     """Of each layer of the stacks that ran over several steps, by name."""
-    several = len({stack.name for stack in stacks}) > 1
     found: dict[str, Dynamics] = {}
-    for stack in stacks:
-        for record in stack.cells:
-            name = layer_name(stack, record, named=several)
-            if name not in found and (measured := _measure(record, stack.lengths)) is not None:
-                found[name] = measured
+    for name, stack, record in named_layers(stacks):
+        if name not in found and (measured := _measure(record, stack.lengths)) is not None:
+            found[name] = measured
     return found
 
 

@@ -14,7 +14,7 @@ from recurra.ensembles.members import Member, read_members
 from recurra.ensembles.stacking import learn_shares
 from recurra.models import Ensemble, EnsembleConfig
 from recurra.runs import Run, RunConfig, SavedModel
-from recurra.runs.conclude import conclude
+from recurra.runs.conclude import conclude, in_line
 from recurra.runs.folder import discard_unbegun, open_folder
 from recurra.runs.stage import for_evaluation
 from recurra.tasks import TASKS, FileTask, Preparation, Prepared
@@ -133,7 +133,7 @@ def _conclude(
     figures: dict[str, dict[str, float]] = {}
     for member in members if measured is not None else ():
         figures[member.name] = defined(member.saved.evaluate_split(measured).metrics)
-        making.say(f"member {member.name}: " + _shown(figures[member.name]))
+        making.say(f"member {member.name}: {in_line(figures[member.name])}")
     progress = Progress(core_seconds=sum(_core_seconds(members)))
     run = Run(config=saved.config, out=making.out, say=making.say)
     conclude(run, saved, prepared, progress, notes, {"members": figures} if figures else None)
@@ -143,7 +143,3 @@ def _conclude(
 def _core_seconds(members: Sequence[Member]) -> list[float]:
     """What the training of each run took; the snapshots of a run cost once, and are not counted anew."""
     return [float(member.saved.metrics.get("training", {}).get("core_seconds", 0.0)) for member in members]
-
-
-def _shown(figures: Mapping[str, float]) -> str:
-    return "  ".join(f"{tag} {value:.4f}" for tag, value in figures.items() if "/" not in tag)

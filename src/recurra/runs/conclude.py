@@ -94,7 +94,7 @@ def _report(run: Run, saved: SavedModel, split: Any, tables: dict[str, Any], not
         title=f"{run.config.task.kind} · {run.out.name}",
         config_yaml=to_yaml(run.config),
         rows=read_metrics(run.out / "metrics.jsonl"),
-        metrics={tag: value for tag, value in found.items() if "/" not in tag},
+        metrics=_of_all(found),
         loss_in_nats=saved.task.spec.resolution is not Resolution.HORIZON,
         monitor=saved.task.monitor[0],
         best_update=metrics["training"]["best_update"],
@@ -113,7 +113,7 @@ def _report(run: Run, saved: SavedModel, split: Any, tables: dict[str, Any], not
 def _others(metrics: dict[str, Any]) -> dict[str, dict[str, float]]:
     """What the results are held against, without the figures of single classes."""
     rows = {**metrics.get("members", {}), **metrics.get("baselines", {})}
-    return {name: {tag: value for tag, value in row.items() if "/" not in tag} for name, row in rows.items()}
+    return {name: _of_all(row) for name, row in rows.items()}
 
 
 def _verdict(compared: tuple[str, str], metrics: dict[str, Any]) -> list[str]:
@@ -147,7 +147,16 @@ def _beside_members(compared: tuple[str, str], metrics: dict[str, Any]) -> list[
 def _say_results(say: Say, metrics: dict[str, Any]) -> None:
     for name in ("valid", "test"):
         if name in metrics:
-            shown = "  ".join(f"{tag} {value:.4f}" for tag, value in metrics[name].items() if "/" not in tag)
-            say(f"{name:>8}: {shown}")
-    for name, values in metrics.get("baselines", {}).items():
-        say(f"baseline {name}: " + "  ".join(f"{t} {v:.4f}" for t, v in values.items() if "/" not in t))
+            say(f"{name:>8}: {in_line(metrics[name])}")
+    for name, figures in metrics.get("baselines", {}).items():
+        say(f"baseline {name}: {in_line(figures)}")
+
+
+def in_line(figures: Mapping[str, float]) -> str:
+    """Figures for the screen."""
+    return "  ".join(f"{tag} {value:.4f}" for tag, value in _of_all(figures).items())
+
+
+def _of_all(figures: Mapping[str, float]) -> dict[str, float]:
+    """Figures without those of single classes."""
+    return {tag: value for tag, value in figures.items() if "/" not in tag}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -36,21 +36,24 @@ def gradient_through_time(model: nn.Module, task: Task, batch: Batch) -> dict[st
 def curves(loss: Tensor, stacks: Sequence[StackRecord], *, every_step: bool) -> dict[str, list[float]]:
     """The curves of `gradient_through_time`, of a loss and the stacks that it came through."""
     found: dict[str, list[float]] = {}
-    single = len({stack.name for stack in stacks}) == 1
-    for stack in stacks:
-        if stack.inputs.num_steps < 2 or not stack.outputs.requires_grad:
+    for name, stack, cell in named_layers(stacks):
+        if stack.inputs.num_steps < 2 or not stack.outputs.requires_grad or name in found:
             continue
-        for cell in stack.cells:
-            name = layer_name(stack, cell, named=not single)
-            if name not in found and (curve := _curve(loss, stack, cell, every_step)):
-                found[name] = curve
+        if curve := _curve(loss, stack, cell, every_step):
+            found[name] = curve
     return found
 
 
-def layer_name(stack: StackRecord, cell: CellRecord, *, named: bool) -> str:
-    """ "layer 1", "layer 2 backward", with the stack's name before it where there are several."""
-    direction = "" if stack.stack.num_directions == 1 else " backward" if cell.reverse else " forward"
-    return f"{stack.name + ' ' if named else ''}layer {cell.layer + 1}{direction}"
+def named_layers(stacks: Sequence[StackRecord]) -> Iterator[tuple[str, StackRecord, CellRecord]]:
+    """Each layer and direction of each call of a stack.
+
+    They are called "layer 1", "layer 2 backward" and so on, with the stack's name before it where there are several.
+    """
+    several = len({stack.name for stack in stacks}) > 1
+    for stack in stacks:
+        for cell in stack.cells:
+            direction = "" if stack.stack.num_directions == 1 else " backward" if cell.reverse else " forward"
+            yield f"{stack.name + ' ' if several else ''}layer {cell.layer + 1}{direction}", stack, cell
 
 
 def _curve(loss: Tensor, stack: StackRecord, cell: CellRecord, every_step: bool) -> list[float]:

@@ -27,6 +27,7 @@ from recurra.decoding import SamplingConfig, SearchConfig, beam_search, sample
 from recurra.runs.card import model_card
 from recurra.runs.config import RunConfig
 from recurra.runs.model_files import FORMAT, digest_of, sizes_of
+from recurra.runs.stage import for_evaluation
 from recurra.tasks import Backtesting, Classifying, FileTask, LanguageModelling, Streaming, StreamOptions
 from recurra.tasks.judging import Judged
 from recurra.training.checkpoint import model_tensors, save_tensors
@@ -103,7 +104,8 @@ class SavedModel:
         if isinstance(self.task, LanguageModelling):
             return [self._likelihoods(text) for text in items]
         ordered: list[Any] = [None] * len(items)
-        for batch, output in run_over(self.model, self.task, self._stream(split), self.device):
+        stream = self.task.stream(split, for_evaluation(self.config))
+        for batch, output in run_over(self.model, self.task, stream, self.device):
             for position, row in zip(batch.ids, self.task.predict(output.prediction, batch), strict=True):
                 ordered[int(position)] = row
         return ordered
@@ -181,7 +183,7 @@ class SavedModel:
     def evaluate_split(self, split: Any) -> Evaluation:
         """Metrics of an encoded split, with its predictions and references in the order of the split."""
         metrics = self.task.metrics()
-        stream = self._stream(split)
+        stream = self.task.stream(split, for_evaluation(self.config))
         rows: list[tuple[int, Any, Any]] = []
         for batch, output in run_over(self.model, self.task, stream, self.device):
             predictions, references = self.task.predict(output.prediction, batch), self.task.references(batch)
@@ -300,16 +302,6 @@ class SavedModel:
             for row in self.task.predict(output.prediction, batch)
         ]
         return torch.cat(rows)
-
-    def _stream(self, split: Any) -> Any:
-        training = self.config.training
-        options = StreamOptions(
-            batch_size=training.batch_size,
-            length=max(training.tbptt_length, 128),
-            seed=0,
-            shuffle=False,
-        )
-        return self.task.stream(split, options)
 
 
 def _given(paths: str | Path | list[str]) -> str | list[str]:

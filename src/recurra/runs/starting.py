@@ -82,10 +82,8 @@ def begin(run: Run, world: World, start: Start, model: nn.Module, prepared: Prep
 
 def _source(run: Run, start: Start) -> Source | None:
     """The source of the saved model; files that nobody has asked for may be gone or unreadable."""
-    finetune, reason = (
-        run.config.finetune,
-        "the files of the first training are gone. Name them by finetune.source=FILE.",
-    )
+    finetune = run.config.finetune
+    reason = "the files of the first training are gone. Name them by finetune.source=FILE."
     assert finetune is not None
     try:
         source = find_source(run.config, start)
