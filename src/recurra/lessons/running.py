@@ -38,7 +38,7 @@ def run_lesson(lesson: Lesson, out: Path, show: Show, answers: dict[str, Any] | 
             if cell.kind == "text":
                 show(cell, "", [])
             continue
-        printed = _execute(lesson, cell if cell.kind == "code" else lesson.solutions[cell.number], space)
+        printed = execute(lesson, cell if cell.kind == "code" else lesson.solutions[cell.number], space)
         if cell.kind == "exercise":
             space |= {name: value for name, value in (answers or {}).items() if name in space}
         pictures = []
@@ -68,8 +68,12 @@ def read_answers(path: Path) -> dict[str, Any]:
     return {name: value for name, value in space.items() if not name.startswith("__")}
 
 
-def _execute(lesson: Lesson, cell: Cell, space: dict[str, Any]) -> str:
-    """Run one cell; what it printed."""
+def execute(lesson: Lesson, cell: Cell, space: dict[str, Any]) -> str:
+    """Run one cell in `space`; what it printed.
+
+    Raises:
+        LessonError: it fails; the line is named.
+    """
     name = f"{lesson.path.name}:{cell.line}"
     linecache.cache[name] = (len(cell.text), None, cell.text.splitlines(keepends=True), name)
     printed = io.StringIO()
