@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import fields, is_dataclass
 from typing import Any, Literal
 
 from recurra.comparison.findings import Comparison, Cost, Row
 from recurra.comparison.significance import Interval
 from recurra.comparison.slices import Slicing
+from recurra.core.files import json_values
 from recurra.runs.axes import display_width
 
 SIGNIFICANT = 0.05
@@ -76,8 +75,8 @@ def verdicts(found: Comparison, lang: Literal["en", "zh"] = "en") -> list[str]:
 
 def comparison_json(found: Comparison) -> dict[str, Any]:
     """All of it as JSON values."""
-    found_values: dict[str, Any] = _plain(found)
-    return found_values | {"verdicts": verdicts(found)}
+    values: dict[str, Any] = json_values(found)
+    return values | {"verdicts": verdicts(found)}
 
 
 def slicing_lines(found: Slicing) -> list[str]:
@@ -106,7 +105,7 @@ def weakest(found: Slicing) -> str:
 
 def slicing_json(found: Slicing) -> dict[str, Any]:
     """All of it as JSON values; what is not defined is None."""
-    values: dict[str, Any] = _plain(found)
+    values: dict[str, Any] = json_values(found)
     return values
 
 
@@ -158,16 +157,3 @@ def _cells(row: Row) -> list[str]:
         chances = ("" if p is None else f"{p:.4f}" for p in (gap.p, gap.mcnemar))
         cells += [signed(gap.mean), span(gap.interval, signed), *chances]
     return [*cells, seconds(cost), f"{cost.parameters:,}", f"{cost.num_bytes / 1e6:.1f}", f"{cost.milliseconds:.3g}"]
-
-
-def _plain(value: Any) -> Any:
-    """Dataclasses and named tuples as dictionaries, tuples as lists, what is not finite as None."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return {one.name: _plain(getattr(value, one.name)) for one in fields(value)}
-    if hasattr(value, "_asdict"):
-        value = value._asdict()
-    if isinstance(value, dict):
-        return {key: _plain(own) for key, own in value.items()}
-    if isinstance(value, tuple | list):
-        return [_plain(own) for own in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from recurra.core.config import to_yaml
-from recurra.core.files import require_new, require_writable, write_json, write_text
+from recurra.core.files import json_values, require_new, require_writable, write_json, write_text
 from recurra.diagnosis.board import write_events
 from recurra.diagnosis.examination import Examination, examine
 from recurra.diagnosis.findings import Finding
@@ -64,23 +64,24 @@ class Diagnosis:
             name: {"first": one.first, "last": one.last, "updates": len(one.rows), "fault": one.fault}
             for name, one in found.trials.items()
         }
-        return {
+        values = {
             "model": self.patient.name,
             "findings": [
                 {
                     "name": one.name,
                     "severity": one.severity,
-                    "figures": dict(one.figures),
-                    "overrides": dict(one.overrides),
+                    "figures": one.figures,
+                    "overrides": one.overrides,
                     "en": {"title": one.title(), "seen": one.sentence(), "mend": one.mend()},
                     "zh": {"title": one.title("zh"), "seen": one.sentence("zh"), "mend": one.mend("zh")},
                 }
                 for one in self.findings
             ],
-            "measured": finite({name: _plain(value) for name, value in measured.items()}),
-            "trials": finite(trials),
+            "measured": measured,
+            "trials": trials,
             "skipped": found.skipped,
         }
+        return dict(json_values(values))
 
     def mended(self) -> tuple[RunConfig, dict[str, Any]]:
         """The run's options with all mends, and those mends; of two for one option, the first finding's counts."""
@@ -137,18 +138,3 @@ def diagnose(
     number = affordable(patient, seconds) if updates is None else updates
     looked_at, examination = examine(patient, number, say)
     return Diagnosis(looked_at, examination, tuple(findings(looked_at, examination)))
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _plain(part) for key, part in value.items()}
-    return asdict(value) if hasattr(value, "__dataclass_fields__") else value
-
-
-def finite(value: Any) -> Any:
-    """The same JSON values with None for numbers that JSON can't hold."""
-    if isinstance(value, Mapping):
-        return {str(key): finite(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(part) for part in value]
-    return None if isinstance(value, float) and not abs(value) < float("inf") else value
