@@ -1,4 +1,4 @@
-"""Floor 9: parse, call, print. Nothing heavy is imported before a command runs."""
+"""Floor 10: parse, call, print. Nothing heavy is imported before a command runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 7: the gradient doctor: what is wrong with a recurrent model, its data or its training, and the mend."""
+"""Floor 8: the gradient doctor: what is wrong with a recurrent model, its data or its training, and the mend."""
 
 from recurra.diagnosis.diagnosis import Diagnosis, diagnose
 from recurra.diagnosis.examination import Examination, examine

@@ -1,4 +1,4 @@
-"""Floor 7: several trained models made into one that answers for all of them."""
+"""Floor 8: several trained models made into one that answers for all of them."""
 
 from recurra.ensembles.making import Making, make_ensemble
 from recurra.ensembles.members import Member, read_members

@@ -1,4 +1,4 @@
-"""Floor 9: scikit-learn's manners over runs: fit, predict, get_params, set_params."""
+"""Floor 10: scikit-learn's manners over runs: fit, predict, get_params, set_params."""
 
 from recurra.estimators.anomaly import AnomalyDetector
 from recurra.estimators.base import Estimator

@@ -1,4 +1,4 @@
-"""Floor 8: named starting points; a recipe is a function that returns a RunConfig."""
+"""Floor 9: named starting points; a recipe is a function that returns a RunConfig."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

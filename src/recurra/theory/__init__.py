@@ -1,4 +1,4 @@
-"""Recurrent networks from their equations, in NumPy alone: forward passes and gradients written out by hand.
+"""Floor 2: recurrent networks from their equations, in NumPy alone: forward passes and gradients written out by hand.
 
 For reading, and for checking: everything here equals `recurra.cells`, torch and Keras to the last digits. It is slow,
 knows no padding and no GPU; `recurra.cells` takes over its weights as they are. The modules `attention` and `sources`
