@@ -63,5 +63,6 @@ def test_position_of_another_stream_is_refused() -> None:
 
 
 def test_places_share_no_numbers() -> None:
-    found = [example.target for place in ((0,), (1,), (0, 0), (0, 1), (1, 0)) for example in drawn_by(draw, 9, 0, *place)]
+    places = ((0,), (1,), (0, 0), (0, 1), (1, 0))
+    found = [example.target for place in places for example in drawn_by(draw, 9, 0, *place)]
     assert len(set(found)) == 45
