@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import random
 import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
@@ -19,30 +18,6 @@ SMALL = (
     *("model.hidden_size=6", "model.embedding_dim=6", "training.batch_size=8", "training.epochs=2"),
     *("training.tensorboard=never", "optimizer.learning_rate=0.02", "--quiet"),
 )
-
-
-class Result(NamedTuple):
-    """What a call of the command line gave."""
-
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture
-def call(capsys: pytest.CaptureFixture[str]) -> Callable[..., Result]:
-    """Calls the command line in this process."""
-
-    def run(*arguments: str | Path) -> Result:
-        capsys.readouterr()
-        code = 0
-        try:
-            main([str(argument) for argument in arguments])
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        return Result(code, *capsys.readouterr())
-
-    return run
 
 
 @pytest.fixture(scope="session")

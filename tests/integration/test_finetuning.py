@@ -15,7 +15,8 @@ import recurra
 from recurra.cli import main
 from recurra.finetuning import own_tensors
 
-from .conftest import SMALL, WORDS, Call
+from ..conftest import Call
+from .conftest import SMALL, WORDS
 
 METHODS: dict[str, tuple[str, ...]] = {
     "frozen": (),
