@@ -96,7 +96,7 @@ def evaluate(
     backtest: Annotated[bool, Parameter(negative="", help="forecasts from every origin after the training")] = False,
     stride: Annotated[int | None, Parameter(help="with --backtest: steps from one origin to the next; else 1")] = None,
     slices: Annotated[str | None, Parameter(help="figures by length, label or a column; with commas between")] = None,
-    json: Annotated[bool, Parameter(negative="")] = False,
+    json: Annotated[bool, Parameter(negative="", help="print the figures as JSON on stdout")] = False,
 ) -> None:
     """Measure a saved model on a file, or again on what its run was measured on.
 

@@ -15,8 +15,8 @@ def compare(
     against: Annotated[str | None, Parameter(help="the run that others are held against; else the best")] = None,
     data: Annotated[str | None, Parameter(name="--data.test", group=DATA, help="file to measure all on")] = None,
     out: Annotated[str | None, Parameter(help="write the comparison as a page (.html)")] = None,
-    lang: Annotated[Literal["en", "zh"], Parameter(help="language of the page")] = "en",
-    json: Annotated[bool, Parameter(negative="", help="print JSON")] = False,
+    lang: Annotated[Literal["en", "zh"], Parameter(help="language of the page: English or Chinese")] = "en",
+    json: Annotated[bool, Parameter(negative="", help="print the comparison as JSON on stdout")] = False,
 ) -> None:
     """Hold runs against each other: figures over seeds, what chance may have done, and what they cost.
 

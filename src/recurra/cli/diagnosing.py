@@ -15,7 +15,9 @@ def diagnose(
     *overrides: str,
     data: Annotated[DataFlags, Parameter(name="*")] = DataFlags(),
     apply: Annotated[str | None, Parameter(help="write a run file with the mends here")] = None,
-    lang: Annotated[Literal["en", "zh"], Parameter(help="English or Chinese")] = "en",
+    lang: Annotated[
+        Literal["en", "zh"], Parameter(help="language of the verdict and the page: English or Chinese")
+    ] = "en",
     out: Annotated[str | None, Parameter(help="folder of the page with the plots")] = None,
     seconds: Annotated[float, Parameter(help="what one short training may take")] = 10.0,
     json: Annotated[bool, Parameter(negative="", help="print all figures and findings as JSON on stdout")] = False,

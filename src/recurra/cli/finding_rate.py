@@ -19,7 +19,7 @@ class RateFlags:
     lowest: Annotated[float | None, Parameter(help="rate to begin with; none: one for the optimizer")] = None
     highest: Annotated[float | None, Parameter(help="rate to end with; none: one for the optimizer")] = None
     plot: Annotated[str | None, Parameter(help=".html, .png, .svg or .pdf; default runs/NAME-rate.html")] = None
-    lang: Annotated[Literal["en", "zh"], Parameter(help="of an HTML page")] = "en"
+    lang: Annotated[Literal["en", "zh"], Parameter(help="language of an HTML page: English or Chinese")] = "en"
 
 
 @app.command(name="find-rate")
@@ -30,7 +30,7 @@ def find_rate(
     rates: RateFlags = RateFlags(),
     data: Annotated[DataFlags, Parameter(name="*")] = DataFlags(),
     seed: Annotated[int | None, Parameter(help="same seed, same numbers")] = None,
-    json: Annotated[bool, Parameter(negative="", help="print rates and losses as JSON")] = False,
+    json: Annotated[bool, Parameter(negative="", help="print rates and losses as JSON on stdout")] = False,
     quiet: Annotated[bool, Parameter(negative="", help="print nothing but the rate and errors")] = False,
 ) -> None:
     """Find a learning rate: train a little with rising rates, draw the loss, suggest a rate.

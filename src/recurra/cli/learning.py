@@ -13,7 +13,7 @@ from recurra.cli.app import app
 def lesson(
     name: str | None = None,
     *,
-    lang: Annotated[Literal["en", "zh"], Parameter(help="English or Chinese")] = "en",
+    lang: Annotated[Literal["en", "zh"], Parameter(help="language of the text: English or Chinese")] = "en",
     answers: Annotated[str | None, Parameter(help="your file of Python with answers to the exercises")] = None,
     out: Annotated[str | None, Parameter(help="folder of the pictures; default lessons/NAME")] = None,
 ) -> None:
