@@ -24,6 +24,19 @@ def data(*parts: str) -> str:
     return str(Path(os.environ["RECURRA_DATA"], *parts))
 
 
+def penn_treebank() -> dict[str, Any]:
+    """Options of a run on Penn Treebank: words as they stand, the official split, state carried, one <eos> a line."""
+    base = ("language_modelling", "penn_treebank")
+    return {
+        "data.train": data(*base, "ptb.train.txt.gz"),
+        "data.valid": data(*base, "ptb.valid.txt"),
+        "data.test": data(*base, "ptb.test.txt"),
+        "data.documents": "whole",
+        "task.vocabulary.pattern": "whitespace",
+        "task.vocabulary.min_frequency": 1,
+    }
+
+
 def command(doc: str | None, names: Collection[str] = ()) -> argparse.ArgumentParser:
     """The options of every benchmark; `names` are those of a file with several."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -7,7 +7,7 @@ Core-seconds are process CPU time from the first import to the final metric, bas
 
 from __future__ import annotations
 
-from measured import data, run_one  # isort: skip
+from measured import data, penn_treebank, run_one  # isort: skip
 
 import json
 import statistics
@@ -49,17 +49,8 @@ def shakespeare_long(folder: Path, seed: int) -> dict[str, Any]:
 
 def ptb(folder: Path, seed: int) -> dict[str, Any]:
     """Penn Treebank, words, official split; perplexity with the full softmax, state carried, one <eos> a line."""
-    base = ("language_modelling", "penn_treebank")
-    overrides = {
-        "data.train": data(*base, "ptb.train.txt.gz"),
-        "data.valid": data(*base, "ptb.valid.txt"),
-        "data.test": data(*base, "ptb.test.txt"),
-        "data.documents": "whole",
-        "task.vocabulary.pattern": "whitespace",
-        "task.vocabulary.min_frequency": 1,
-        "seed": seed,
-    }
-    return summary(run("word-lm", folder / "run", overrides), "test", ("perplexity", "tokens"))
+    saved = run("word-lm", folder / "run", {**penn_treebank(), "seed": seed})
+    return summary(saved, "test", ("perplexity", "tokens"))
 
 
 def hotels(folder: Path, seed: int) -> dict[str, Any]:

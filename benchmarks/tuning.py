@@ -10,7 +10,7 @@ on all of it. The last line is JSON.
 
 from __future__ import annotations
 
-from measured import data, run_one  # isort: skip
+from measured import data, penn_treebank, run_one  # isort: skip
 
 import gzip
 import time
@@ -95,19 +95,9 @@ def ptb(folder: Path, seed: int) -> dict[str, Any]:
     A trial must come to overfit, as the long run does, or it would choose too little dropout; and as short runs like a
     higher rate than long ones, the bounds keep to what both can bear.
     """
-    base = ("language_modelling", "penn_treebank")
-    with gzip.open(data(*base, "ptb.train.txt.gz"), "rt", encoding="utf-8") as file:
+    options = {**penn_treebank(), "training.tensorboard": "never", "seed": seed}
+    with gzip.open(options["data.train"], "rt", encoding="utf-8") as file:
         (folder / "quarter.txt").write_text("".join(list(file)[::4]), encoding="utf-8")
-    options = {
-        "data.train": data(*base, "ptb.train.txt.gz"),
-        "data.valid": data(*base, "ptb.valid.txt"),
-        "data.test": data(*base, "ptb.test.txt"),
-        "data.documents": "whole",
-        "task.vocabulary.pattern": "whitespace",
-        "task.vocabulary.min_frequency": 1,
-        "training.tensorboard": "never",
-        "seed": seed,
-    }
     space = {
         "optimizer.learning_rate": {"low": 2e-3, "high": 5e-3, "log": True},
         "model.hidden_size": [256, 384],
