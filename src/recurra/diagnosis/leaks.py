@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from recurra.core.batch import Batch, Resolution
 from recurra.core.inputs import Window, Words
 from recurra.core.sequences import Sequences
+from recurra.layers.windows import lengths_of
 
 _LEAST_ROWS = 40
 _TELLING = 0.98
@@ -195,9 +196,7 @@ def _of_windows(batches: Sequence[Batch], names: Sequence[str]) -> Leak | None:
 
 
 def _last(past: Sequences, rows: Tensor) -> Tensor:
-    lengths = past.lengths
-    places = torch.full((past.batch_size,), past.num_steps - 1) if lengths is None else (lengths - 1).clamp(min=0)
-    return past.data[rows, places.to(past.data.device)]
+    return past.data[rows, (lengths_of(past) - 1).clamp(min=0)]
 
 
 def _of_steps(batches: Sequence[Batch]) -> Leak | None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from recurra.core.batch import Batch
 from recurra.core.sequences import Sequences
+from recurra.layers.windows import lengths_of
 
 _KINDS, _FEW = 48, 16
 _MOST = 60_000
@@ -117,8 +118,7 @@ def _rows(batches: Sequence[Batch]) -> list[tuple[np.ndarray, np.ndarray]]:
         inputs = batch.inputs
         if not isinstance(inputs, Sequences) or inputs.data.is_floating_point() or batch.targets.dim() != 2:
             return []
-        lengths = [inputs.num_steps] * inputs.batch_size if inputs.lengths is None else inputs.lengths.tolist()
-        pairs = zip(inputs.data.cpu().numpy(), batch.targets.cpu().numpy(), lengths, strict=True)
+        pairs = zip(inputs.data.cpu().numpy(), batch.targets.cpu().numpy(), lengths_of(inputs).tolist(), strict=True)
         for place, (one, two, length) in enumerate(pairs):
             if place == len(parts):
                 parts.append([])

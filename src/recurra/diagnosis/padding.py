@@ -13,6 +13,7 @@ from recurra.core.batch import Batch, Resolution
 from recurra.core.inputs import Inputs
 from recurra.core.sequences import Sequences
 from recurra.diagnosis.horizon import answers
+from recurra.layers.windows import lengths_of
 
 _MORE = 3
 _TAIL = 3
@@ -83,9 +84,7 @@ def reads_padding(model: nn.Module, batches: Sequence[Batch], resolution: Resolu
         changed = _refilled(batch.inputs)
         if changed is None:
             continue
-        lengths = next(sequences_of(batch.inputs)).lengths
-        if lengths is None:
-            lengths = torch.full((len(batch.targets),), next(sequences_of(batch.inputs)).num_steps)
+        lengths = lengths_of(next(sequences_of(batch.inputs)))
         if len(lengths) != len(batch.targets):
             return None
         one, two = (answers(model(inputs, None).prediction, lengths, resolution) for inputs in (batch.inputs, changed))
@@ -123,13 +122,10 @@ def _filled(part: Sequences) -> Sequences:
 
 def _longer(part: Sequences) -> Sequences:
     extra = part.data[:, :1].expand(-1, _MORE, *part.data.shape[2:])
-    lengths = part.lengths
-    if lengths is None:
-        lengths = torch.full((part.batch_size,), part.num_steps, device=part.data.device)
     reset = part.reset
     if reset is not None:
         reset = torch.cat([reset, torch.zeros_like(reset[:, :1]).expand(-1, _MORE)], 1)
-    return _filled(Sequences(torch.cat([part.data, extra], 1), lengths, reset))
+    return _filled(Sequences(torch.cat([part.data, extra], 1), lengths_of(part), reset))
 
 
 def _tails(batches: Sequence[Batch]) -> tuple[float, float]:

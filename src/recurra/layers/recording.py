@@ -17,6 +17,7 @@ from recurra.core.sequences import Sequences
 from recurra.core.state import State
 from recurra.kernels.dispatch import use
 from recurra.layers.recurrent import Recurrent
+from recurra.layers.windows import lengths_of
 
 _ACTIVATIONS: dict[Any, str] = {
     torch.sigmoid: "sigmoid",
@@ -91,10 +92,7 @@ class StackRecord:
     @property
     def lengths(self) -> Tensor:
         """(B,) int64, real steps of each row."""
-        inputs = self.inputs
-        if inputs.lengths is not None:
-            return inputs.lengths
-        return torch.full((inputs.batch_size,), inputs.num_steps, dtype=torch.int64, device=inputs.data.device)
+        return lengths_of(self.inputs)
 
 
 @contextmanager
