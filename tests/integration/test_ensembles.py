@@ -229,6 +229,8 @@ def test_teachers_that_do_not_fit(
 
 def test_an_ensemble_is_not_trained(trained: Trained, call: Any, tmp_path: Path) -> None:
     assert call("ensemble", trained("lm0"), trained("lm1"), "--out", tmp_path / "both", "--quiet").code == 0
+    taken = call("ensemble", trained("lm0"), trained("lm1"), "--out", tmp_path / "both", "--quiet")
+    assert taken.code == 2 and "nothing is overwritten" in taken.err and "--resume" not in taken.err
     again = call("ensemble", "lm0", tmp_path / "both", "--out", tmp_path / "more")
     assert again.code == 2 and "an ensemble itself" in again.err
     further = call("finetune", tmp_path / "both", "--task", "language-modelling", "--out", tmp_path / "further")

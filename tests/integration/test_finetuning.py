@@ -119,6 +119,10 @@ def test_an_adapter_on_another_base_is_refused(
     assert not (tmp_path / "merged").exists()
     refused = call("merge", words, "--base", words, "--out", tmp_path / "merged")
     assert refused.code == 2 and "no adapter there" in refused.err
+    refused = call("merge", words, "--out", tmp_path / "merged")
+    assert refused.code == 2 and "no adapter there" in refused.err
+    refused = call("merge", adapter, "--base", tmp_path / "gone", "--out", tmp_path / "merged")
+    assert refused.code == 2 and "gone: no such folder" in refused.err and "damaged" not in refused.err
     refused = call("merge", adapter, "--base", words, "--backward", words, "--out", tmp_path / "merged")
     assert refused.code == 2 and "an adapter on 1 models, got 2" in refused.err
     copy = Path(shutil.copytree(adapter, tmp_path / "adapter"))
@@ -127,6 +131,21 @@ def test_an_adapter_on_another_base_is_refused(
     (copy / "adapter.json").write_text(json.dumps(described))
     refused = call("predict", copy, tmp_path / "none.txt")
     assert refused.code == 2 and digest in refused.err and "--base" in refused.err
+
+
+def _of_no_finetuning(described: bytes) -> bytes:
+    found = json.loads(described)
+    found["run"]["finetune"] = None
+    return json.dumps(found).encode()
+
+
+def test_merging_overwrites_nothing(call: Call, words: Path, runs: dict[str, Path]) -> None:
+    before = recurra.load(words).sha256
+    for taken in (words, words / "model", words / "config.yaml"):
+        refused = call("merge", runs["lora"] / "adapter", "--base", words, "--out", taken)
+        assert refused.code == 2 and "--out" in refused.err
+    assert recurra.load(words).sha256 == before
+    assert call("merge", runs["lora"] / "adapter", "--base", words, "--out", "").code == 2
 
 
 @pytest.mark.parametrize(
@@ -138,6 +157,8 @@ def test_an_adapter_on_another_base_is_refused(
         ("adapter.json", lambda found: found.replace(b'"format": 1', b'"format": 9'), "format 9"),
         ("adapter.json", lambda found: found.replace(b'"rank": 2', b'"rank": 3'), "does not fit"),
         ("adapter.json", lambda found: found.replace(b'"kind": "lora"', b'"kind": "lore"'), "adapter"),
+        ("adapter.json", lambda found: _of_no_finetuning(found), "no fine-tuning"),
+        ("adapter.json", lambda found: b"{}", "Copy the folder again"),
         ("labels.json", lambda found: found.replace(b'"neg", ', b""), "labels"),
     ],
 )

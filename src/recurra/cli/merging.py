@@ -27,11 +27,16 @@ def merge(
         backward: folder of the one that reads backward.
         out: folder for the model.
     """
+    from recurra.cli.running import named_folder
     from recurra.core.errors import ConfigError
     from recurra.runs import load
+    from recurra.runs.adapter import require_adapter
+    from recurra.runs.folder import require_free
 
     if backward is not None and base is None:
         raise ConfigError("--backward is given without --base: name both models, or neither.")
+    require_free(named_folder(out))
+    require_adapter(adapter)
     bases = [folder for folder in (base, backward) if folder is not None]
     load(adapter, base=bases or None).save(out)
     print(out)

@@ -15,7 +15,7 @@ from recurra.ensembles.stacking import learn_shares
 from recurra.models import Ensemble, EnsembleConfig
 from recurra.runs import Run, RunConfig, SavedModel
 from recurra.runs.conclude import conclude, in_line
-from recurra.runs.folder import discard_unbegun, open_folder
+from recurra.runs.folder import discard_unbegun, open_folder, require_free
 from recurra.runs.stage import for_evaluation
 from recurra.tasks import TASKS, FileTask, Preparation, Prepared
 from recurra.training import Progress
@@ -52,6 +52,7 @@ def make_ensemble(making: Making) -> SavedModel:
         ConfigError: the members don't fit each other, or there is no validation data to learn shares on.
         RecurraError: about folders or data.
     """
+    require_free(making.out)
     members = read_members(making.members)
     config = _config(members, making.data)
     open_folder(making.out, config, resume=False)

@@ -81,5 +81,7 @@ def _changed(name: str, weight: Tensor, stored: Mapping[str, Tensor], method: Co
     try:
         change.load_state_dict(parts)
     except RuntimeError as error:
-        raise ModelFileError(f"the change of `{name}` does not fit: {error}") from error
+        raise ModelFileError(
+            f"the change of `{name}` does not fit the run's method, whose rank or gates are others."
+        ) from error
     return nn.Parameter(change.to(weight.device)())

@@ -24,6 +24,7 @@ from recurra.models import MODELS
 from recurra.runs.config import RunConfig
 from recurra.runs.model_files import (
     FORMAT,
+    MEND,
     ModelFiles,
     digest_of,
     explained,
@@ -84,13 +85,14 @@ def load_adapter(path: Path, given: Sequence[Base] | None, load: Callable[[Any],
     with explained(path):
         require_format(described, path / DESCRIPTION)
         config = parse(RunConfig, described["run"])
+        if config.finetune is None:
+            raise ModelFileError(f"{path / DESCRIPTION}: damaged: it is of no fine-tuning. {MEND}")
         bases = _bases(path, described["base"], given, load)
         files = ModelFiles(path, bases[0].task.files())
         task = TASKS[config.task.kind].from_files(config.task, files)
         stored = read_tensors(path / TENSORS, described["sha256"], DESCRIPTION)
         require_sizes(task.spec, described["spec"], path)
         model = MODELS[config.model.kind](config.model, task.spec)
-        assert config.finetune is not None, "an adapter is of a fine-tuning"
         shared: dict[str, Tensor] = {}
         same = config.task.kind == bases[0].config.task.kind
         places = [""] if same else [encoders(model)[name] for name in ("forward", "backward")[: len(bases)]]
@@ -101,6 +103,25 @@ def load_adapter(path: Path, given: Sequence[Base] | None, load: Callable[[Any],
             shared |= {name: known[origin] for name, origin in match(known, model, place, grown).items()}
         attach(model.to(bases[0].device), shared, stored, config.finetune.method)
     return SavedModel(config, task, model, files["metrics.json"])
+
+
+def require_adapter(folder: str | Path) -> None:
+    """Check that a folder is that of an adapter.
+
+    Raises:
+        ModelFileError: it is not.
+    """
+    if not (Path(folder) / DESCRIPTION).is_file():
+        raise ModelFileError(
+            f"{folder}: no adapter there ({DESCRIPTION} is missing). Give the folder `adapter` of a fine-tuning."
+        )
+
+
+def _loaded(path: Path, base: str | Path, load: Callable[[Any], SavedModel]) -> SavedModel:
+    try:
+        return load(base)
+    except ModelFileError as error:
+        raise ModelFileError(f"{path}: its base can't be loaded: {error}") from error
 
 
 def _bases(
@@ -118,7 +139,7 @@ def _bases(
         given = [one["folder"] for one in wanted]
     if len(given) != len(wanted):
         raise ModelFileError(f"{path}: an adapter on {len(wanted)} models, got {len(given)} as its base.")
-    bases = [base if isinstance(base, SavedModel) else load(base) for base in given]
+    bases = [base if isinstance(base, SavedModel) else _loaded(path, base, load) for base in given]
     for base, name, one in zip(bases, given, wanted, strict=True):
         if base.sha256 != one["sha256"]:
             shown = "the given model" if isinstance(name, SavedModel) else name

@@ -33,15 +33,24 @@ def open_folder(out: Path, config: RunConfig, resume: bool) -> None:
         require_same_config(out, config)
         require_writable(out)
         return
-    if out.exists() and not out.is_dir():
-        raise OutputError(f"{out} is a file, and a folder is wanted. Choose another --out.")
-    if out.is_dir() and any(not entry.name.startswith(".") for entry in out.iterdir()):
-        if (out / "config.yaml").exists():
-            raise OutputError(f"{out} holds a run already; go on with it by --resume, or choose another --out.")
-        raise OutputError(f"{out} is not empty, and nothing is overwritten. Choose another --out.")
+    if (out / "config.yaml").is_file():
+        raise OutputError(f"{out} holds a run already; go on with it by --resume, or choose another --out.")
+    require_free(out)
     require_writable(out)
     write_text(out / "config.yaml", to_yaml(config))
     write_json(out / "environment.json", environment())
+
+
+def require_free(out: Path) -> None:
+    """Check that nothing stands in a folder that is to be filled, which need not be there yet.
+
+    Raises:
+        OutputError: it holds something, or is a file.
+    """
+    if out.exists() and not out.is_dir():
+        raise OutputError(f"{out} is a file, and a folder is wanted. Choose another --out.")
+    if out.is_dir() and any(not entry.name.startswith(".") for entry in out.iterdir()):
+        raise OutputError(f"{out} is not empty, and nothing is overwritten. Choose another --out.")
 
 
 def discard_unbegun(out: Path) -> None:

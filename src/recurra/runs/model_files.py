@@ -59,7 +59,7 @@ def explained(path: Path) -> Iterator[None]:
             raise
         raise ModelFileError(f"{path}: damaged, or of another version of recurra: {error}") from error
     except (KeyError, TypeError, ValueError) as error:
-        raise ModelFileError(f"{path}: a part of the saved model is missing or damaged ({error!r}).") from error
+        raise ModelFileError(f"{path}: a part of the saved model is missing or damaged ({error!r}). {MEND}") from error
 
 
 def require_format(described: Mapping[str, Any], path: Path) -> None:
