@@ -102,6 +102,9 @@ def test_a_search_goes_on_where_it_ended(run: RunConfig, tmp_path: Path) -> None
     assert len(outcome.trials) == 4
     with pytest.raises(ConfigError, match="another study"):
         tune(search(run, out, name="tulips", joins=True))
+    (out / "study.json").write_text('{"storage"')
+    with pytest.raises(ConfigError, match=r"study\.json: damaged"):
+        tune(search(run, out, trials=4, joins=True))
 
 
 def test_data_without_validation_and_missing_files_leave_nothing_behind(run: RunConfig, tmp_path: Path) -> None:

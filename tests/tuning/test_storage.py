@@ -39,3 +39,17 @@ def test_a_file_that_is_no_study(kind: str, tmp_path: Path) -> None:
 def test_passwords_are_not_shown() -> None:
     assert public("postgresql://ada:se:cr@t@host/x") == "postgresql://ada:***@host/x"
     assert public("journal:runs/a.journal") == "journal:runs/a.journal"
+
+
+def test_half_a_line_of_a_killed_process_harms_no_journal(tmp_path: Path) -> None:
+    require_optuna()
+    from optuna.study import StudyDirection
+
+    path = tmp_path / "study.journal"
+    study = open_storage(f"journal:{path}").create_new_study([StudyDirection.MINIMIZE], "book")
+    whole = path.read_bytes()
+    path.write_bytes(whole + b'{"op_code":4,"worker_')
+    storage = open_storage(f"journal:{path}")
+    assert path.read_bytes() == whole and [file.name for file in tmp_path.iterdir()] == [path.name]
+    storage.set_study_user_attr(study, "about", "letters")
+    assert open_storage(f"journal:{path}").get_study_user_attrs(study) == {"about": "letters"}

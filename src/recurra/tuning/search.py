@@ -8,6 +8,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recurra.core.config import flatten
@@ -165,7 +166,7 @@ def _folder(search: Search) -> Iterator[None]:
             raise OutputError(f"{out} is not empty, and nothing is overwritten. Choose another --out.")
         if not search.joins:
             raise OutputError(f"{out} holds a search already; go on with it by --resume, or choose another --out.")
-        if json.loads(stored.read_text(encoding="utf-8")) != _identity(search):
+        if _stored(stored) != _identity(search):
             raise ConfigError(f"{out} holds a search of another study ({stored}). Choose another --out.")
     require_writable(out)
     write_json(stored, _identity(search))
@@ -175,6 +176,14 @@ def _folder(search: Search) -> Iterator[None]:
         if is_new and not (out / "trials").exists():
             shutil.rmtree(out, ignore_errors=True)
         raise
+
+
+def _stored(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        mend = "Delete it if the study is in --storage, else choose another --out."
+        raise ConfigError(f"{path}: damaged, can't be read as JSON. {mend}") from error
 
 
 def _identity(search: Search) -> dict[str, str]:

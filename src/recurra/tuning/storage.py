@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import time
 import warnings
@@ -60,13 +61,34 @@ def _journal(path: Path) -> BaseStorage:
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return JournalStorage(JournalFileBackend(str(path)))
+        storage = JournalStorage(JournalFileBackend(str(path)))
+        _drop_half_line(path)
+        return storage
     except OSError as error:
         raise ConfigError(f"--storage journal:{path}: can't be opened ({error.strerror or error}).") from error
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise ConfigError(
             f"--storage journal:{path}: no journal of studies, or a damaged one ({error}). Name another file."
         ) from error
+
+
+def _drop_half_line(path: Path) -> None:
+    """Cut off what a process that was killed left of its last line: Optuna would write on behind it, and lose both."""
+    from optuna.storages.journal import JournalFileSymlinkLock
+
+    if _whole(path) == path.stat().st_size:
+        return
+    lock = JournalFileSymlinkLock(str(path))
+    lock.acquire()
+    try:
+        os.truncate(path, _whole(path))
+    finally:
+        lock.release()
+
+
+def _whole(path: Path) -> int:
+    """The size of a file up to its last line's end."""
+    return path.read_bytes().rfind(b"\n") + 1
 
 
 def _database(url: str) -> BaseStorage:
