@@ -74,6 +74,7 @@ def test_the_command_suggests_and_draws(tmp_path: Path, capsys: pytest.CaptureFi
     [
         (("--lowest", "1", "--highest", "0.1"), "give --lowest below --highest"),
         (("--updates", "3"), "at least 20"),
+        (("--highest", "inf"), "positive and finite"),
         (("--plot", "rate.bmp"), "a picture ends in"),
         (("--task", "tagging"), "--task is for a saved model"),
         (("optimizer.rate=3",), "optimizer.rate"),
@@ -86,3 +87,11 @@ def test_wrong_wishes_are_named(
     with pytest.raises(SystemExit) as stop:
         main(["find-rate", "text-classifier-small", "--data.train", str(tmp_path / "rows.csv"), *options])
     assert stop.value.code == 2 and message in capsys.readouterr().err
+
+
+def test_a_plot_overwrites_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "notes.html").write_text("mine")
+    with pytest.raises(SystemExit) as stop:
+        main(["find-rate", "text-classifier-small", "--data.train", "none.csv", "--plot", str(tmp_path / "notes.html")])
+    assert stop.value.code == 2 and "is there already" in capsys.readouterr().err
+    assert (tmp_path / "notes.html").read_text() == "mine"

@@ -12,7 +12,7 @@ from recurra.cli.app import RunFlags
 from recurra.cli.finding_rate import RateFlags
 from recurra.cli.running import collect, finetuning_config, named_config, speaker
 from recurra.core.errors import ConfigError
-from recurra.core.files import write_text
+from recurra.core.files import require_new, write_text
 from recurra.runs import Run, pictures
 from recurra.runs.rates import find_rate, rate_page
 
@@ -25,6 +25,8 @@ def run_find_rate(name: str, task: str | None, overrides: Sequence[str], rates: 
         raise ConfigError("--task is for a saved model that is to be fine-tuned: name its folder.")
     config = finetuning_config(name, task, None, given) if saved else named_config(name, given)
     path = Path(rates.plot or f"runs/{Path(name).stem}-rate.html")
+    if rates.plot is not None:
+        require_new(path, "--plot")
     page = path.suffix.lower() in (".html", ".htm")
     if not page:
         pictures.require_drawing(path)

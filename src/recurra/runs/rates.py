@@ -8,6 +8,7 @@ updates teach nothing, as with labels of whole texts, it is a tenth of the large
 from __future__ import annotations
 
 import contextlib
+import math
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -87,9 +88,9 @@ def find_rate(run: Run, updates: int, bounds: tuple[float | None, float | None] 
     """
     kind = run.config.optimizer.kind
     low, high = (given or usual for given, usual in zip(bounds, _RANGES.get(kind, _RANGE), strict=True))
-    if not 0 < low < high:
+    if not 0 < low < high < math.inf:
         raise ConfigError(
-            f"the rates are to rise from {low:g} to {high:g}: give --lowest below --highest, both positive."
+            f"the rates are to rise from {low:g} to {high:g}: give --lowest below --highest, both positive and finite."
         )
     if updates < _LEAST:
         raise ConfigError(f"{updates} updates show nothing: at least {_LEAST} are wanted.")
