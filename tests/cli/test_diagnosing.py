@@ -98,6 +98,17 @@ def test_a_run_file_is_taken(text: str, tmp_path: Path, capsys: pytest.CaptureFi
     assert capsys.readouterr().out.startswith(str(path))
 
 
+def test_a_verdict_that_has_no_room_is_still_told(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "taken").write_text("mine")
+    with pytest.raises(SystemExit) as stop:
+        main(["diagnose", str(run), "--seconds", "0.1", "--out", str(tmp_path / "taken"), "--quiet"])
+    told = capsys.readouterr()
+    assert stop.value.code == 2 and str(run) in told.out and "taken" in told.err
+    assert (tmp_path / "taken").read_text() == "mine"
+
+
 def test_bad_input(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "no such folder" in refused([str(tmp_path / "none" / "x")], capsys)
     assert "Did you mean `char-lm`?" in refused(["char-ml"], capsys)

@@ -40,9 +40,9 @@ def run_diagnose(
     with tempfile.TemporaryDirectory(prefix="recurra-diagnosis-") as cache:
         patient = _patient(what, overrides, data, Path(cache))
         diagnosis = examine(patient, seconds=seconds, say=say)
+    print(json.dumps(diagnosis.to_json(), ensure_ascii=False) if as_json else "\n".join(diagnosis.lines(lang)))
     page = diagnosis.write(folder, lang)
     changed = diagnosis.apply(Path(apply)) if apply is not None else {}
-    print(json.dumps(diagnosis.to_json(), ensure_ascii=False) if as_json else "\n".join(diagnosis.lines(lang)))
     say("\n" + words["wrote"].format(page))
     if apply is not None:
         say(words["applied" if changed else "nothing"].format(apply))
