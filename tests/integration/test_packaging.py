@@ -41,13 +41,16 @@ def extensions(names: list[str]) -> list[str]:
 
 
 def assert_whole(names: list[str]) -> None:
-    """All of the package, its data files too, and nothing else."""
+    """All of the package, its data files and the lessons too, and nothing else."""
     sources = {
         path.relative_to(ROOT / "src").as_posix()
         for path in (ROOT / "src" / "recurra").rglob("*")
         if path.is_file() and path.suffix not in (".pyc", ".so", ".pyd")
     }
     assert "recurra/py.typed" in sources
+    for language in ("en", "zh"):
+        lessons = (ROOT / "docs" / language / "lessons").glob("*.md")
+        sources |= {f"recurra/lessons/{language}/lessons/{path.name}" for path in lessons}
     packed = {name for name in names if not name.startswith("recurra-")}
     assert packed - set(extensions(names)) == sources
 

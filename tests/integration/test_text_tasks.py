@@ -130,7 +130,8 @@ def trained(jobs: Path, call: Callable[..., Any], monkeypatch: pytest.MonkeyPatc
 
 def test_every_task_has_a_job() -> None:
     on_series = {"series-classification", "series-regression", "forecasting", "anomaly-detection"}
-    assert set(JOBS) == set(TASKS) - {"language-modelling", "text-classification"} - on_series
+    drawn = {"adding-problem", "copy-memory", "dyck", "parity", "anbn"}
+    assert set(JOBS) == set(TASKS) - {"language-modelling", "text-classification"} - on_series - drawn
 
 
 @EVERY
